@@ -1,0 +1,55 @@
+"""Our topics: names, and how each is made on Kafka."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from config.settings import KafkaSettings, WorkerSettings
+
+EVENTS = "learner.events"
+DEAD_LETTERS = "learner.dlq"
+DECISIONS = "learner.decisions"
+EXAMPLES = "tree.examples"
+TREE_VERSIONS = "tree.versions"
+SNAPSHOTS = "tree.snapshots"
+TABLES = ("profile", "behavior", "engagement", "seen")
+
+_MEGABYTE = 1_048_576
+_DAY_MS = 86_400_000
+
+
+class TopicSpec(NamedTuple):
+    """``config`` holds Kafka's own topic settings."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+def changelog(app_id: str, table: str) -> str:
+    """The changelog topic of a table, named as Faust names it."""
+    return f"{app_id}-{table}-changelog"
+
+
+def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec, ...]:
+    """Every topic to create.
+
+    ``learner.events`` takes records larger than an event may be, so that they end in
+    ``learner.dlq``, whole, and not as an error at the producer.
+    """
+    compacted = {"cleanup.policy": "compact"}
+    kept = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
+    events = {**kept, "max.message.bytes": str(4 * _MEGABYTE)}
+    letters = {**kept, "max.message.bytes": str(8 * _MEGABYTE)}
+    return (
+        TopicSpec(EVENTS, kafka.partitions, events),
+        TopicSpec(DEAD_LETTERS, kafka.partitions, letters),
+        TopicSpec(DECISIONS, kafka.partitions, kept),
+        TopicSpec(EXAMPLES, kafka.partitions, {**kept, "retention.ms": "-1"}),
+        TopicSpec(TREE_VERSIONS, 1, compacted),
+        TopicSpec(SNAPSHOTS, 1, {**compacted, "max.message.bytes": str(8 * _MEGABYTE)}),
+        *(
+            TopicSpec(changelog(worker.app_id, table), kafka.partitions, compacted)
+            for table in TABLES
+        ),
+    )

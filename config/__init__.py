@@ -1,0 +1,1 @@
+"""Settings and the hand-written version 0 of each tree."""

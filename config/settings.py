@@ -1,0 +1,119 @@
+"""Every setting, with its unit, range and default.
+
+A command-line flag wins over a ``LEARNER_…`` variable (nested: ``LEARNER_KAFKA__PARTITIONS``),
+which wins over a ``.env`` file, which wins over the default here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(_Section):
+    """How to reach Kafka, and how our topics are made there."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    partitions: Annotated[int, Field(ge=1, le=1024)] = Field(
+        4, description="partitions of learner.events and of everything that goes with it"
+    )
+    replication: Annotated[int, Field(ge=1, le=9)] = Field(
+        1, description="copies of each partition; 3 outside one machine"
+    )
+    min_insync_replicas: Annotated[int, Field(ge=1, le=9)] = Field(
+        1, description="copies that must have a record before it counts; 2 outside one machine"
+    )
+
+
+class WorkerSettings(_Section):
+    """How events are judged and folded. What decides must be the same for worker and replay."""
+
+    app_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = Field(
+        "learner", description="consumer group, and the prefix of changelogs and transactions"
+    )
+    max_event_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = Field(
+        65_536, description="a larger record is a dead letter (too_large)"
+    )
+    future_tolerance_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        300.0, description="how far a producer's clock may be ahead of the record's Kafka time"
+    )
+    horizon_days: Annotated[int, Field(ge=1, le=366)] = Field(
+        45, description="how long after a learner's latest event an older one still counts"
+    )
+    decide_on_every_event: bool = Field(
+        False, description="send a decision for every event, not only at decision points"
+    )
+    pin_trees: bool = Field(
+        False, description="decide with the seed trees only; ignore tree.versions"
+    )
+    instance_id: str | None = Field(
+        None, description="fixed name of this worker slot: a restart then waits no session timeout"
+    )
+    transaction_wait_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        150.0, description="how long one transaction may wait for Kafka before the worker exits"
+    )
+
+
+class TrainerSettings(_Section):
+    """river's HoeffdingAdaptiveTreeClassifier, and when its tree replaces the one in force."""
+
+    grace_period: Annotated[int, Field(ge=5, le=100_000)] = 50
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-2
+    tau: Annotated[float, Field(ge=0, le=1)] = 0.2
+    max_depth: Annotated[int, Field(ge=1, le=16)] = 7
+    seed: int = 7
+    min_examples: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        150, description="examples between two versions, and before the first"
+    )
+    fading: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.99, description="factor by which older prequential results count less, per example"
+    )
+    margin: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="by how much the challenger must be better, in faded accuracy"
+    )
+    snapshot_examples: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        500, description="examples between two snapshots"
+    )
+
+
+class EmbeddedSettings(_Section):
+    """The embedded default: no server, one file."""
+
+    file: Path = Field(Path("learner.duckdb"), description="DuckDB file that keeps what came out")
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] | None = Field(
+        None, description="console on a terminal, json elsewhere, when not set"
+    )
+
+
+class Settings(BaseSettings):
+    """All sections. ``Settings()`` reads the environment and ``.env``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LEARNER_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    worker: WorkerSettings = WorkerSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,1 @@
+"""The contracts: what goes over every topic and stands in every table. No IO."""

@@ -1,0 +1,108 @@
+"""Table ``behavior[user_id]``: the learner across courses (section 2 of the source)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from pydantic import TypeAdapter, with_config
+
+from schemas.fields import (
+    Count,
+    FlaggedType,
+    Format,
+    Total,
+    UnitScore,
+    UserId,
+    UtcTime,
+)
+from schemas.state import STRICT
+
+MODULE_ORDER_WINDOW = 30
+CONTENT_FLAGS_WINDOW = 30
+OPEN_SESSIONS_WINDOW = 4
+COURSES_WINDOW = 32
+
+
+@with_config(STRICT)
+@dataclass
+class ContentTypeEngagement:
+    """Seconds by kind of work, and how often a hint was used."""
+
+    quiz_time: Total = 0.0
+    video_time: Total = 0.0
+    reading_time: Total = 0.0
+    hint_usage_count: Count = 0
+
+
+@with_config(STRICT)
+@dataclass
+class ModuleVisit:
+    """``module_index``: place in the course's intended order, from 0; -1 when not told."""
+
+    module_id: str
+    timestamp: UtcTime
+    course_id: str
+    module_index: int = -1
+
+
+@with_config(STRICT)
+@dataclass
+class ContentFlag:
+    topic_id: str
+    flagged_type: FlaggedType
+    timestamp: UtcTime
+
+
+@with_config(STRICT)
+@dataclass
+class OpenSession:
+    """A session of which only one end has been seen; the other may still come, in any order."""
+
+    session_id: str
+    start_time: UtcTime | None = None
+    end_time: UtcTime | None = None
+
+
+@with_config(STRICT)
+@dataclass
+class Behavior:
+    """One learner's habits across courses, all windows bounded.
+
+    ``course_id`` is the course of the latest activity ("" before the first). Times in seconds.
+    ``active_time_distribution``: events by UTC hour, keys "00"–"23".
+    ``retention_span``: mean length of a finished session, seconds.
+    ``exploratory_behavior_score``: 0–1, formula in ``streams.behavior``.
+    ``total_courses``, ``avg_score`` (0–1), ``dominant_format``, ``last_activity_date``: the
+    source's cross-course summary. ``offset``: source offset last folded in, -1 for none.
+    """
+
+    user_id: UserId
+    course_id: str = ""
+    total_time_spent: Total = 0.0
+    content_type_engagement: ContentTypeEngagement = field(default_factory=ContentTypeEngagement)
+    module_order_log: tuple[ModuleVisit, ...] = ()
+    retention_span: Total = 0.0
+    active_time_distribution: dict[str, Count] = field(default_factory=dict)
+    exploratory_behavior_score: UnitScore = 0.0
+    content_flags: tuple[ContentFlag, ...] = ()
+    total_courses: Count = 0
+    avg_score: UnitScore = 0.0
+    dominant_format: Format | None = None
+    last_activity_date: date | None = None
+
+    first_activity_at: UtcTime | None = None
+    last_activity_at: UtcTime | None = None
+    events: Count = 0
+    graded_attempts: Count = 0
+    score_sum: Total = 0.0
+    format_time: dict[Format, Total] = field(default_factory=dict)
+    sessions: Count = 0
+    session_seconds: Total = 0.0
+    open_sessions: tuple[OpenSession, ...] = ()
+    courses: tuple[str, ...] = ()
+    seen_days: tuple[int, ...] = ()
+    offset: int = -1
+
+
+behavior_adapter: TypeAdapter[Behavior] = TypeAdapter(Behavior)

@@ -1,0 +1,45 @@
+"""A record that is not a valid event, kept whole with the reason, so that it can be sent again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from schemas.fields import Count, UtcTime, Uuid
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record was not folded."""
+
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_FIELD = "unknown_field"
+    MISSING_FIELD = "missing_field"
+    INVALID_VALUE = "invalid_value"
+    KEY_MISMATCH = "key_mismatch"
+    FROM_THE_FUTURE = "from_the_future"
+    TOO_LATE = "too_late"
+
+
+class DeadLetter(BaseModel):
+    """``raw`` and ``key`` are the record's bytes in base64; the rest says where they came from.
+
+    ``dead_letter_id`` is derived from topic, partition and offset, so a repeat is recognised.
+    ``recorded_at`` is the record's Kafka timestamp.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dead_letter_id: Uuid
+    reason: DeadLetterReason
+    detail: Annotated[str, Field(max_length=2000)]
+    topic: str
+    partition: Count
+    offset: Count
+    recorded_at: UtcTime | None
+    key: Base64Bytes | None
+    raw: Base64Bytes

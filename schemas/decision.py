@@ -1,0 +1,73 @@
+"""`Decision`: what a tree said of a learner, with everything needed to work it out again.
+
+Section 5 of the source, attribute by attribute. A plain dataclass like the table states, since one
+is made for nearly every event; ``decision_adapter`` validates what comes from outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter, with_config
+
+from schemas.fields import Count, TreeId, UnitScore, UserId, UtcTime, Uuid
+from schemas.state import STRICT
+from schemas.tree import Retraining
+
+EventSource = Literal["onboarding", "quiz_submit", "topic_change", "label_change", "every_event"]
+"""Why a decision was sent: a decision point of the source, a changed label, or the setting."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class Condition:
+    """One step of the path: ``value`` of ``feature`` against ``threshold``."""
+
+    rule_id: str
+    feature: str
+    value: float
+    operator: Literal["<=", ">"]
+    threshold: float
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class Thresholds:
+    """The rules in effect: the version of the tree, and the thresholds that were asked."""
+
+    version: Count
+    path: tuple[Condition, ...]
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class Decision:
+    """``timestamp`` is the event's ``occurred_at``. ``class_distribution`` sums to 1.
+
+    ``input_attributes`` holds every feature by name; ``flagged_rules_hit`` the rule ids from the
+    root to the leaf. ``decision_id`` is UUIDv5 of the event and the tree, so a repeat is known.
+    ``previous_label`` is "" at the first decision. ``course_id`` is "" outside any course.
+    """
+
+    decision_id: Uuid
+    user_id: UserId
+    course_id: str
+    timestamp: UtcTime
+    tree_id: TreeId
+    input_attributes: dict[str, float]
+    decision_label: str
+    previous_label: str
+    class_distribution: dict[str, UnitScore]
+    llm_prompt_output: str
+    thresholds_at_time: Thresholds
+    flagged_rules_hit: tuple[str, ...]
+    retraining_logs: Retraining | None
+    decision_version: Count
+    event_id: Uuid
+    event_type: str
+    event_source: EventSource
+    traceparent: str | None
+
+
+decision_adapter: TypeAdapter[Decision] = TypeAdapter(Decision)

@@ -1,0 +1,176 @@
+"""Table ``engagement[user_id, course_id]``: the learner in one course (section 3 of the source)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, with_config
+
+from schemas.fields import (
+    ActivityType,
+    Count,
+    CourseResult,
+    Format,
+    Total,
+    UnitScore,
+    UserId,
+    UtcTime,
+)
+from schemas.state import STRICT
+
+QUIZ_ATTEMPTS_WINDOW = 20
+SESSION_LOGS_WINDOW = 10
+CONFIDENCE_WINDOW = 30
+TOPICS_WINDOW = 60
+SKILLS_WINDOW = 40
+PENDING_WINDOW = 2
+
+
+@with_config(STRICT)
+@dataclass
+class QuizAttempt:
+    question_id: str
+    score: UnitScore
+    skill_tag: str | None
+    objective_tag: str | None
+    retries: Count
+    hint_used: bool
+    topic_id: str | None
+    confidence: UnitScore | None
+    timestamp: UtcTime
+
+
+@with_config(STRICT)
+@dataclass
+class ConfidenceReport:
+    topic_id: str
+    confidence: UnitScore
+    timestamp: UtcTime
+
+
+@with_config(STRICT)
+@dataclass
+class ConfidenceTrend:
+    """``trend_value``: change of confidence per report, -1 to 1; formula in the fold."""
+
+    topic_id: str
+    trend_value: Annotated[float, Field(ge=-1, le=1)]
+
+
+@with_config(STRICT)
+@dataclass
+class SessionLog:
+    """``duration`` in seconds."""
+
+    session_id: str
+    start_time: UtcTime
+    end_time: UtcTime
+    duration: Total
+    activity_type: ActivityType
+
+
+@with_config(STRICT)
+@dataclass
+class FormatMatch:
+    """Comfort told and performance shown with one format, both on the scale 1–5."""
+
+    comfort: Annotated[float, Field(ge=1, le=5)]
+    performance: Annotated[float, Field(ge=1, le=5)]
+
+
+@with_config(STRICT)
+@dataclass
+class Tally:
+    """Graded answers under one topic, skill or format: ``score_sum`` over ``count`` of them."""
+
+    count: Count
+    score_sum: Total
+    last_at: UtcTime
+
+
+@with_config(STRICT)
+@dataclass
+class CalibrationCounts:
+    """Graded answers by confidence (≥ 0.5) and correctness (≥ 0.5): the 2×2 table behind PMI."""
+
+    confident_correct: Count = 0
+    confident_wrong: Count = 0
+    doubtful_correct: Count = 0
+    doubtful_wrong: Count = 0
+
+
+@with_config(STRICT)
+@dataclass
+class PendingExample:
+    """What was known at a decision, waiting for what happened next.
+
+    ``features``: values in the order of ``schemas.feature.FEATURES``. ``strategy`` is the one
+    chosen then, ``score_before`` the recent mean score (0–1). The outcome so far: sums over the
+    graded answers since.
+    """
+
+    event_id: str
+    opened_at: UtcTime
+    features: tuple[float, ...]
+    label: str
+    strategy: str
+    score_before: UnitScore
+    attempts: Count = 0
+    score_sum: Total = 0.0
+    confidence_gap_sum: float = 0.0
+    confidence_count: Count = 0
+    retries: Count = 0
+    hints: Count = 0
+
+
+@with_config(STRICT)
+@dataclass
+class Engagement:
+    """One learner in one course; ``course_id`` "" holds what happens outside any course.
+
+    ``confidence_score_by_topic``: latest told, 0–1. ``topic_scores``: percentage, 0–100.
+    ``skill_scores``: 0–10. ``PMI``: bits. ``redo_topics``, ``flagged_topics``: topic ids.
+    Formulas stand in the folds (``streams.engagement`` and beside it).
+    ``labels`` holds the label last given by each tree. ``offset``: source offset last folded in.
+    """
+
+    user_id: UserId
+    course_id: str
+    module_id: str = ""
+    quiz_attempts: tuple[QuizAttempt, ...] = ()
+    confidence_score_by_topic: dict[str, UnitScore] = field(default_factory=dict)
+    confidence_score_trends: tuple[ConfidenceTrend, ...] = ()
+    redo_topics: tuple[str, ...] = ()
+    topic_scores: dict[str, Annotated[float, Field(ge=0, le=100)]] = field(default_factory=dict)
+    PMI: float = 0.0
+    skill_scores: dict[str, Annotated[float, Field(ge=0, le=10)]] = field(default_factory=dict)
+    flagged_topics: tuple[str, ...] = ()
+    session_logs: tuple[SessionLog, ...] = ()
+    format_performance_mismatch: dict[Format, FormatMatch] = field(default_factory=dict)
+
+    module_entered_at: UtcTime | None = None
+    confidence_reports: tuple[ConfidenceReport, ...] = ()
+    flagged_at: dict[str, UtcTime] = field(default_factory=dict)
+    topic_tallies: dict[str, Tally] = field(default_factory=dict)
+    skill_tallies: dict[str, Tally] = field(default_factory=dict)
+    format_tallies: dict[Format, Tally] = field(default_factory=dict)
+    calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
+    open_sessions: tuple[tuple[str, UtcTime, ActivityType, Literal["start", "end"]], ...] = ()
+    attempts: Count = 0
+    score_sum: Total = 0.0
+    retries: Count = 0
+    hints: Count = 0
+    modules_completed: Count = 0
+    time_spent: Total = 0.0
+    enrolled_at: UtcTime | None = None
+    first_activity_at: UtcTime | None = None
+    last_activity_at: UtcTime | None = None
+    result: CourseResult | None = None
+    result_at: UtcTime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    pending: tuple[PendingExample, ...] = ()
+    offset: int = -1
+
+
+engagement_adapter: TypeAdapter[Engagement] = TypeAdapter(Engagement)

@@ -1,0 +1,52 @@
+"""Every error that this project raises on purpose.
+
+LearnerError
+├── RejectedEvent      a record that is not a valid event (it becomes a dead letter)
+├── InvalidTree        a tree document that cannot decide
+├── InvalidRecord      a decision, example or snapshot that is not what it claims to be
+├── InvalidInput       a file or folder that a command cannot read
+├── BrokerUnavailable  Kafka, or one of its topics, is not there
+└── InvalidSetting     a setting that cannot be used
+"""
+
+from __future__ import annotations
+
+from schemas.dead_letter import DeadLetterReason
+
+
+class LearnerError(Exception):
+    """Root of our errors: its text is for the person who gets it, and says what to do."""
+
+
+class RejectedEvent(LearnerError):
+    """A record that is not a valid event.
+
+    Args:
+        reason: the class of the fault, counted and shown by it.
+        detail: what was wrong and where, at most 2,000 characters.
+    """
+
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail[:2000]
+
+
+class InvalidTree(LearnerError):
+    """A tree document that cannot decide: unknown feature, cycle, missing leaf."""
+
+
+class InvalidRecord(LearnerError):
+    """A decision, example or snapshot that is not what it claims to be."""
+
+
+class InvalidInput(LearnerError):
+    """A file or folder that a command cannot read: which, where in it, and why."""
+
+
+class BrokerUnavailable(LearnerError):
+    """Kafka, or one of its topics, is not there."""
+
+
+class InvalidSetting(LearnerError):
+    """A setting that cannot be used: which one, its value, and what it takes."""

@@ -1,0 +1,35 @@
+"""`TreeExample`: features at a decision, and the label that hindsight gave it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter, with_config
+
+from schemas.fields import TreeId, UserId, UtcTime, Uuid
+from schemas.state import STRICT
+
+LabelledBy = Literal["next_attempts", "silence", "course_result", "person"]
+"""What made the label known."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class TreeExample:
+    """``features``: every feature by name, as known at ``decided_at``. ``label``: what it should
+    have been, known at ``labelled_at``. ``example_id`` is UUIDv5 of the deciding event and tree.
+    """
+
+    example_id: Uuid
+    tree_id: TreeId
+    user_id: UserId
+    course_id: str
+    decided_at: UtcTime
+    labelled_at: UtcTime
+    features: dict[str, float]
+    label: str
+    labelled_by: LabelledBy
+
+
+example_adapter: TypeAdapter[TreeExample] = TypeAdapter(TreeExample)
