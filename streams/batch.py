@@ -1,0 +1,146 @@
+"""A list of records through the step, every table read and written through one overlay.
+
+The worker hands it what it fetched, replay the lines of a file. Nothing is changed but the result:
+the worker puts it into its tables once Kafka has it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+from schemas.behavior import Behavior
+from schemas.dead_letter import DeadLetter
+from schemas.decision import Decision
+from schemas.engagement import Engagement
+from schemas.errors import RejectedEvent
+from schemas.event import LearnerEvent
+from schemas.example import TreeExample
+from schemas.profile import Profile
+from schemas.state import copy_state
+from streams import seen
+from streams.decode import Record, decode
+from streams.rules import Rules
+from streams.step import Learner, Trees, course_of, reject_too_late, step
+from streams.tables import Overlay, Tables
+
+S = TypeVar("S", Profile, Behavior, Engagement)
+
+_DEAD_LETTERS = uuid.uuid5(uuid.NAMESPACE_URL, "learner.dlq")
+
+
+class Source(NamedTuple):
+    """Where the records stand: what a dead letter says of its origin."""
+
+    topic: str
+    partition: int
+
+
+class Batch:
+    """What a list of records did.
+
+    Each record is counted once in ``counts``: ``folded``, ``repeated`` (a producer's repeat),
+    ``replayed`` (an offset folded before) or ``dead``.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = Overlay(tables)
+        self.decisions: list[Decision] = []
+        self.examples: list[TreeExample] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.counts: Counter[str] = Counter()
+
+
+def process(
+    records: Iterable[Record],
+    tables: Tables,
+    trees: Trees,
+    rules: Rules,
+    source: Source,
+) -> Batch:
+    """Every record in order. A bad one becomes a dead letter; its neighbours go on."""
+    batch = Batch(tables)
+    counts = batch.counts
+    for record in records:
+        try:
+            event = decode(record, rules)
+            counts[_fold(batch, event, record.offset, trees, rules)] += 1
+        except RejectedEvent as rejected:
+            batch.dead_letters.append(dead_letter(record, rejected, source))
+            counts["dead"] += 1
+    return batch
+
+
+def dead_letter(record: Record, rejected: RejectedEvent, source: Source) -> DeadLetter:
+    """The letter for a rejected record; its id is derived from where the record stands."""
+    place = f"{source.topic}/{source.partition}/{record.offset}"
+    return DeadLetter.model_construct(
+        dead_letter_id=str(uuid.uuid5(_DEAD_LETTERS, place)),
+        reason=rejected.reason,
+        detail=rejected.detail,
+        topic=source.topic,
+        partition=source.partition,
+        offset=record.offset,
+        recorded_at=record.recorded_at,
+        key=record.key,
+        raw=record.value,
+    )
+
+
+def _fold(batch: Batch, event: LearnerEvent, offset: int, trees: Trees, rules: Rules) -> str:
+    """Folds one event into the batch's overlay, unless it was folded before."""
+    tables = batch.tables
+    user_id = event.user_id
+    behavior = tables.behavior(user_id) or Behavior(user_id)
+    if offset <= behavior.offset:
+        return "replayed"
+    reject_too_late(event, behavior, rules.horizon)
+    day = seen.day_number(event.occurred_at)
+    token = seen.event_token(event.event_id)
+    place = seen.find(tables.seen, user_id, day, token)
+    if place is None:
+        return "repeated"
+
+    course_id = course_of(event, behavior)
+    key = f"{user_id}|{course_id}"
+    before = Learner(
+        profile=tables.profile(user_id) or Profile(user_id),
+        behavior=behavior,
+        engagement=tables.engagement(key) or Engagement(user_id, course_id),
+    )
+    after, decisions, examples = step(before, event, trees, rules)
+    batch.decisions += decisions
+    batch.examples += examples
+
+    page, content = place
+    tables.put_seen(seen.page_key(user_id, day, page), content + token)
+    behavior = _at(offset, after.behavior)
+    if day not in behavior.seen_days:
+        behavior.seen_days = _forget(tables, behavior, day, rules.horizon.days)
+    tables.put_behavior(user_id, behavior)
+    if after.profile is not before.profile:
+        tables.put_profile(user_id, _at(offset, after.profile))
+    if after.engagement is not before.engagement:
+        tables.put_engagement(key, _at(offset, after.engagement))
+    return "folded"
+
+
+def _forget(tables: Overlay, behavior: Behavior, day: int, horizon_days: int) -> tuple[int, ...]:
+    """Deletes the pages of days from which no event may come any more; the days that stay."""
+    days = (*behavior.seen_days, day)
+    # One day of slack: the horizon is counted from an instant, pages are kept by day.
+    oldest = max(days) - horizon_days - 1
+    for old in days:
+        if old < oldest:
+            for key in seen.pages_of(tables.seen, behavior.user_id, old):
+                tables.put_seen(key, None)
+    return tuple(sorted(d for d in days if d >= oldest))
+
+
+def _at(offset: int, state: S) -> S:
+    """The state with the source offset last folded into it."""
+    state = copy_state(state)
+    state.offset = offset
+    return state
