@@ -1,0 +1,86 @@
+"""Fixtures for everybody: a real Kafka, and a clean one for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import pytest
+from servers.kafka import Kafka, start_kafka, wait_until_answers
+from servers.kafka_jars import ServerUnavailable
+from servers.kafka_topics import delete_topics
+
+from agents.topic_admin import create_topics
+from config.settings import KafkaSettings, Settings, WorkerSettings
+
+
+def _not_here(what: str, reason: str, *, possible: bool) -> NoReturn:
+    """Skips, or fails where a skip would hide something.
+
+    ``CI=true``: what this machine could run must run. ``LEARNER_REQUIRE_SERVERS=1``: all must.
+    """
+    must = os.environ.get("LEARNER_REQUIRE_SERVERS") == "1"
+    if must or (possible and os.environ.get("CI") == "true"):
+        pytest.fail(f"{what} is required here: {reason}", pytrace=False)
+    pytest.skip(f"{what}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def _kafka() -> Iterator[Kafka | ServerUnavailable]:
+    try:
+        kafka = start_kafka()
+    except ServerUnavailable as error:
+        yield error
+        return
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(request: pytest.FixtureRequest) -> str:
+    """ "host:port" of the session's Kafka: ``LEARNER_TEST_KAFKA``, Docker's, or one from jars."""
+    given = os.environ.get("LEARNER_TEST_KAFKA")
+    if given:
+        wait_until_answers(given, lambda: None, seconds=10)
+        return given
+    kafka = request.getfixturevalue("_kafka")
+    if isinstance(kafka, ServerUnavailable):
+        _not_here("Kafka", str(kafka), possible=kafka.possible)
+    return str(kafka.bootstrap)
+
+
+@pytest.fixture
+def fresh_kafka(kafka_bootstrap: str) -> Settings:
+    """Settings of a Kafka whose topics were made just now, and an ``app_id`` of the test's own.
+
+    Topic names are fixed, so all topics are deleted first; consumer groups, changelogs and
+    transactional ids are new with the ``app_id``. Workers must end with the test.
+    """
+    settings = Settings(
+        _env_file=None,
+        kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap),
+        worker=WorkerSettings(app_id=f"t{uuid.uuid4().hex[:8]}"),
+    )
+    delete_topics(kafka_bootstrap)
+    asyncio.run(create_topics(settings))
+    return settings
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Callable[[], Kafka]]:
+    """Starts brokers that a test may kill; they end with it."""
+    started: list[Kafka] = []
+
+    def start() -> Kafka:
+        try:
+            started.append(start_kafka())
+        except ServerUnavailable as error:
+            _not_here("a Kafka to kill", str(error), possible=error.possible)
+        return started[-1]
+
+    yield start
+    for kafka in started:
+        kafka.stop()

@@ -1,0 +1,285 @@
+"""One Kafka broker for tests, benchmarks and trials: started, killed and started again.
+
+    with KafkaServer() as kafka:
+        print(kafka.bootstrap)
+
+needs Java and Maven; `KafkaContainer` is the same on a Docker engine, `start_kafka` takes what is
+there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from servers.kafka_jars import KAFKA_VERSION, ServerUnavailable, java, kafka_jars
+
+_MEGABYTE = 1_048_576
+_START_SECONDS = 60
+_STOP_SECONDS = 20
+
+BROKER = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "CLIENT",
+    "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+    # A broker that was killed is let back in at once, not after the default of 9 s.
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+    "message.max.bytes": str(8 * _MEGABYTE),
+    "replica.fetch.max.bytes": str(8 * _MEGABYTE),
+    "log.cleaner.dedupe.buffer.size": str(16 * _MEGABYTE),
+}
+
+
+class Kafka(Protocol):
+    """What a test may do with a broker. It keeps address and data until ``stop``."""
+
+    bootstrap: str
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def kill(self) -> None: ...
+    def restart(self) -> None: ...
+
+
+class KafkaServer:
+    """Apache Kafka (KRaft, one broker) as a child process, on 127.0.0.1 and random free ports.
+
+    Args:
+        data: where its log lives; a folder of its own, removed by `stop`, if not given.
+        properties: broker properties beside `BROKER`.
+        heap_mb: the JVM's heap, MB.
+    """
+
+    def __init__(
+        self,
+        data: Path | None = None,
+        properties: dict[str, str] | None = None,
+        heap_mb: int = 512,
+    ) -> None:
+        self._java, self._jars = java(), kafka_jars()
+        self._own_data = data is None
+        self.data = data or Path(tempfile.mkdtemp(prefix="learner-kafka-"))
+        self._heap_mb = heap_mb
+        self._process: subprocess.Popen[bytes] | None = None
+        port, controller = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{port}"
+        self.log = self.data / "broker.log"
+        self._properties = {
+            **BROKER,
+            "listeners": f"CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"CLIENT://127.0.0.1:{port}",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+            "log.dirs": str(self.data / "log"),
+            **(properties or {}),
+        }
+
+    def start(self) -> None:
+        """Until it answers.
+
+        Raises:
+            ServerUnavailable: it ended or did not answer, with the last line of its log.
+        """
+        if self._process is not None:
+            return
+        config = self.data / "server.properties"
+        if not config.exists():
+            self.data.mkdir(parents=True, exist_ok=True)
+            config.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
+            self._format(config)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._jvm(), "kafka.Kafka", str(config)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C ends the tests first, and they end the broker
+            )
+        atexit.register(self.stop)
+        try:
+            wait_until_answers(self.bootstrap, self._ended)
+        except ServerUnavailable:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """In good order, and its data with it if the folder is its own."""
+        self._end(signal.SIGTERM)
+        atexit.unregister(self.stop)
+        if self._own_data:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def kill(self) -> None:
+        """``kill -9``; the data stays."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Up again on the same port and data; stops it in good order first if it runs."""
+        self._end(signal.SIGTERM)
+        self.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the JVM, while it runs."""
+        return self._process.pid if self._process else None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _jvm(self) -> list[str]:
+        return [self._java, f"-Xmx{self._heap_mb}m", "-XX:+UseG1GC", "-cp", f"{self._jars}/*"]
+
+    def _format(self, config: Path) -> None:
+        tool = [*self._jvm(), "kafka.tools.StorageTool", "format", "--standalone"]
+        # Any 16 bytes in base64 are a cluster id; a JVM started to draw one costs half a second.
+        done = subprocess.run(
+            [*tool, "-t", "bGVhcm5lci1zdHJlYW0tMQ", "-c", str(config)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()[-300:]
+            raise ServerUnavailable(f"Kafka could not format {self.data}: {said}", possible=True)
+
+    def _ended(self) -> str | None:
+        if self._process is None or self._process.poll() is None:
+            return None
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return f"ended with {self._process.returncode}: {lines[-1][:300] if lines else ''}"
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, how)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class KafkaContainer:
+    """The same broker in the image that Apache publishes, on a Docker engine."""
+
+    def __init__(self) -> None:
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+        (port,) = free_ports(1)
+        self.bootstrap = f"127.0.0.1:{port}"
+        properties = {
+            **BROKER,
+            "listeners": "CLIENT://0.0.0.0:9092,CONTROLLER://localhost:9093",
+            "advertised.listeners": f"CLIENT://127.0.0.1:{port}",
+            "controller.quorum.voters": "1@localhost:9093",
+        }
+        self._container: Any = DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
+        self._container.with_bind_ports(9092, port)
+        self._container.with_env("KAFKA_HEAP_OPTS", "-Xmx512m")
+        for name, value in properties.items():
+            self._container.with_env(f"KAFKA_{name.replace('.', '_').upper()}", value)
+        self._made = False
+
+    def start(self) -> None:
+        if self._made:
+            self._container.get_wrapped_container().start()
+        else:
+            self._container.start()
+            self._made = True
+        wait_until_answers(self.bootstrap, lambda: None)
+
+    def stop(self) -> None:
+        if self._made:
+            self._container.stop()
+        self._made = False
+
+    def kill(self) -> None:
+        self._container.get_wrapped_container().kill()
+
+    def restart(self) -> None:
+        self._container.get_wrapped_container().stop()
+        self.start()
+
+
+def start_kafka() -> Kafka:
+    """A broker of one's own: in Docker if an engine answers, otherwise from the jars.
+
+    Raises:
+        ServerUnavailable: neither works here.
+    """
+    kafka: Kafka = KafkaContainer() if _docker_answers() else KafkaServer()
+    kafka.start()
+    return kafka
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that outgoing connections get.
+
+    From that range a client that retries while the broker is down would in time connect to itself,
+    and so keep the port.
+    """
+    free: list[int] = []
+    while len(free) < count:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as attempt, contextlib.suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            free.append(port)
+    return free
+
+
+def wait_until_answers(bootstrap: str, ended: Any, seconds: float = _START_SECONDS) -> None:
+    """Until the broker gives out metadata; ``ended()`` tells why it never will."""
+    host, port = bootstrap.rsplit(":", 1)
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if reason := ended():
+            raise ServerUnavailable(f"Kafka {reason}", possible=True)
+        with contextlib.suppress(OSError, KafkaException):
+            socket.create_connection((host, int(port)), 1).close()
+            admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+            if admin.list_topics(timeout=2).brokers:
+                return
+        time.sleep(0.1)
+    raise ServerUnavailable(
+        f"Kafka at {bootstrap} did not answer in {seconds:.0f} s", possible=True
+    )
+
+
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        asked = subprocess.run([docker, "info"], capture_output=True, check=False, timeout=10)
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0

@@ -1,0 +1,94 @@
+"""Kafka's jars, fetched by Maven into ``.tools/kafka/`` the first time they are needed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+KAFKA_VERSION = "4.3.1"
+_LOWEST_JAVA = 17
+_FETCH_SECONDS = 300
+_TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
+
+_POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>learner-stream</groupId><artifactId>kafka-jars</artifactId><version>1</version>
+  <dependencies><dependency>
+    <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
+    <version>{KAFKA_VERSION}</version>
+  </dependency></dependencies>
+</project>
+"""
+
+
+class ServerUnavailable(Exception):
+    """A server that could not be started here, and why.
+
+    ``possible`` is true if the machine has all it takes, so that this is a fault and no lack.
+    """
+
+    def __init__(self, reason: str, *, possible: bool) -> None:
+        super().__init__(reason)
+        self.possible = possible
+
+
+def java() -> str:
+    """Path of a Java that can run Kafka.
+
+    Raises:
+        ServerUnavailable: none, or too old.
+    """
+    found = shutil.which("java")
+    if found is None:
+        raise ServerUnavailable("no java on the PATH", possible=False)
+    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < _LOWEST_JAVA:
+        raise ServerUnavailable(f"Kafka needs Java {_LOWEST_JAVA} or newer", possible=False)
+    return found
+
+
+def kafka_jars() -> Path:
+    """Folder with the jars; fetched once, and whole or not at all.
+
+    Raises:
+        ServerUnavailable: no Maven, or it could not fetch them.
+    """
+    folder = _TOOLS / KAFKA_VERSION
+    if folder.is_dir():
+        return folder
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise ServerUnavailable("no mvn on the PATH to fetch Kafka's jars", possible=False)
+    _TOOLS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
+        pom, jars = Path(scratch, "pom.xml"), Path(scratch, "jars")
+        pom.write_text(_POM)
+        fetch = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
+        try:
+            done = subprocess.run(
+                [*fetch, f"-DoutputDirectory={jars}"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_FETCH_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise ServerUnavailable(
+                f"mvn did not fetch Kafka's jars in {_FETCH_SECONDS} s", possible=True
+            ) from None
+        if done.returncode or not jars.is_dir():
+            said = (done.stdout or done.stderr).strip().splitlines() or ["nothing said"]
+            raise ServerUnavailable(
+                f"mvn could not fetch Kafka's jars: {said[0][:200]}", possible=True
+            )
+        try:
+            jars.rename(folder)
+        except OSError:  # another session was quicker
+            if not folder.is_dir():
+                raise
+    return folder
