@@ -1,0 +1,222 @@
+"""What we change in Faust's own behaviour, all in one place; each change has a test that shows
+what happens without it (``tests/agents/test_faust_mends.py``, ``docs/decisions/0005``).
+
+1. `ListConsumer.getmany`: one Faust message carries the whole list of records fetched from a
+   partition, with the positions before and after it; a list that cannot be delivered is given
+   back by a seek.
+2. `ListConsumer._next_lists`: the set of active partitions is frozen before it crosses to
+   the consumer's thread, and an empty one fetches nothing (aiokafka reads it as "every partition").
+3. `ListConsumer.commit`, `ack`: offsets go out in our transactions; Faust commits none and keeps
+   no list of acked offsets.
+4. `ListConsumer.perform_seek`: a partition without a commit is sought to its beginning (aiokafka
+   leaves it where prefetching had got to).
+5. `ListConsumerThread`: reads ``read_committed`` and waits 50 ms for a fetch, not 1.5 s.
+6. `OwnRecovery`: state is restored by `agents.restore`, after the old owner has been fenced, and
+   partitions are sought *before* they are resumed (Faust resumes first, and loses what it
+   fetches in between).
+7. `LearnerApp._crash`: a crash of any part ends the process; Faust would stay up, half stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP, ConsumerMessage, Message
+from mode.utils.futures import notify
+
+FETCH_WAIT_MS = 50
+
+
+class RecordList(NamedTuple):
+    """What one fetch brought from one partition: ``records`` stand in ``[start, end)``.
+
+    ``start`` is where the reading stood after the list before, so a list that begins after the
+    end of that one proves that something was skipped; a gap between offsets alone does not
+    (transaction markers and compaction leave gaps too).
+    """
+
+    start: int
+    end: int
+    records: list[ConsumerRecord]
+
+
+class ListConsumerThread(AIOKafkaConsumerThread):
+    """Mends 1, 2 and 5."""
+
+    #: Where a fetch passed over transaction markers only: their end may not look like a skip.
+    _nothing_between: dict[TP, tuple[int, int]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._nothing_between = {}
+
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def _fetch_records(  # type: ignore[override]  # a list stands for each partition
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: frozenset[TP],
+        timeout: float | None = None,  # noqa: ASYNC109
+        max_records: int | None = None,
+    ) -> dict[TP, RecordList]:
+        if not active_partitions:
+            return {}
+        before = self._positions(consumer, active_partitions)
+        fetched = await super()._fetch_records(
+            consumer, set(active_partitions), timeout, max_records
+        )
+        lists = {}
+        for tp, after in self._positions(consumer, before).items():
+            start, end = self._nothing_between.pop(tp, (before[tp], before[tp]))
+            if end != before[tp]:
+                start = before[tp]
+            if fetched.get(tp):
+                lists[tp] = RecordList(start, after, fetched[tp])
+            elif after != start:
+                self._nothing_between[tp] = (start, after)
+        return lists
+
+    @staticmethod
+    def _positions(consumer: AIOKafkaConsumer, tps: Iterable[TP]) -> dict[TP, int]:
+        assignment = consumer._subscription.subscription.assignment
+        states = {tp: assignment.state_value(tp) for tp in tps}
+        return {tp: state._position for tp, state in states.items() if state is not None}
+
+
+class ListConsumer(Consumer):
+    """Mends 1 to 4."""
+
+    def _new_consumer_thread(self) -> ListConsumerThread:
+        return ListConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+        generation = self.app.consumer_generation_id
+        for tp, fetched in (await self._next_lists(timeout)).items():
+            current = (
+                self.flow_active
+                and not self.should_stop
+                and generation == self.app.consumer_generation_id
+                and tp in self._get_active_partitions() | self._buffered_partitions
+            )
+            if current:
+                yield tp, self._list_message(tp, fetched)
+            elif tp in self.assignment():
+                await self._seek(tp, fetched.start)
+
+    async def _next_lists(self, wait: float) -> Mapping[TP, RecordList]:
+        if not self.flow_active:
+            await self.wait(cast(Any, self.can_resume_flow))
+        active = frozenset(self._get_active_partitions())
+        if not active:
+            await self.sleep(FETCH_WAIT_MS / 1000)
+            return {}
+        fetched = await self._getmany(active_partitions=cast(Any, active), timeout=wait)
+        return cast(Mapping[TP, RecordList], fetched)
+
+    def _list_message(self, tp: TP, fetched: RecordList) -> Message:
+        last = fetched.records[-1]
+        message: ConsumerMessage = self._to_message(tp, last)
+        message.key = None
+        message.value = cast(Any, fetched)
+        return cast(Message, message)
+
+    def ack(self, message: Message) -> bool:
+        if message.acked:
+            return False
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return True
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        return False
+
+    async def perform_seek(self) -> None:
+        sources = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+        starts = await self._thread.call_thread(self._start_positions, sources)
+        for tp, offset in starts.items():
+            await self.seek(tp, offset)
+            self._read_offset[tp] = None
+        cast("LearnerApp", self.app).reading_from(starts)
+
+    async def _start_positions(self, tps: Iterable[TP]) -> dict[TP, int]:
+        consumer = self._thread._ensure_consumer()
+        beginnings = await consumer.beginning_offsets(list(tps)) if tps else {}
+        positions = {}
+        for tp in tps:
+            committed = await consumer.committed(tp)
+            positions[tp] = beginnings[tp] if committed is None else committed
+        return positions
+
+
+class ListTransport(Transport):
+    Consumer = ListConsumer
+
+
+class OwnRecovery(Recovery):
+    """Mend 6: Faust's own recovery is told that there is nothing to recover."""
+
+    async def _build_highwaters(self, *_: Any) -> None:
+        self.active_highwaters.clear()
+
+    async def _build_offsets(self, *_: Any) -> None:
+        return
+
+    async def _seek_offsets(self, *_: Any) -> None:
+        return
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        app = cast("LearnerApp", self.app)
+        consumer = app.consumer
+        sources = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
+        await app.take_over(sources)
+        if app.consumer_generation_id != generation_id:
+            return
+        await consumer.perform_seek()
+        self.completed.set()
+        await app.on_rebalance_complete.send()
+        self._set_recovery_ended()
+        consumer.resume_partitions(sources)
+        app.flow_control.resume()
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()
+        self.tables.on_actives_ready()
+        self.tables.on_standbys_ready()
+        app.on_rebalance_end()
+
+
+class OwnRecoveryTables(TableManager):
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = OwnRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+
+class LearnerApp(faust.App):
+    """A Faust app with the mends.
+
+    ``take_over`` gets the source partitions just assigned, before they are read; ``reading_from``
+    where the reading of each (re)starts; ``leave`` the error for which the process must end.
+    """
+
+    leave: Callable[[BaseException], None]
+    take_over: Callable[[set[TP]], Awaitable[None]]
+    reading_from: Callable[[Mapping[TP, int]], None]
+
+    def _new_transport(self) -> Transport:
+        return ListTransport(self.conf.broker_consumer, self)
+
+    def _crash(self, reason: BaseException) -> None:
+        super()._crash(reason)
+        self.leave(reason)

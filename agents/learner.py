@@ -1,0 +1,149 @@
+"""The learner agent: one Faust agent over ``learner.events``, one actor per partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from faust.types import TP, EventT, StreamT
+
+from agents import topics
+from agents.faust_mends import LearnerApp, OwnRecoveryTables
+from agents.partition_owner import PartitionOwner
+from config.settings import Settings
+from streams.rules import Rules
+from streams.step import Trees
+
+log = structlog.get_logger(__name__)
+
+Leave = Callable[[BaseException], None]
+"""Ends the process (or the demo): after an error only a new start knows what was committed."""
+
+
+class LearnerAgent:
+    """The app, its four tables and its agent; ``trees`` is asked before each batch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rules: Rules,
+        trees: Callable[[], Trees],
+        leave: Leave,
+        partitions: int,
+    ) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._trees = trees
+        self._leave = leave
+        self._owners: dict[TP, PartitionOwner] = {}
+        self._past_counts: Counter[str] = Counter()
+        self.app = _app(settings)
+        self.app.leave = leave
+        self.app.take_over = self._take_over
+        self.app.reading_from = self._reading_from
+        self._tables = {
+            name: self.app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
+            for name in topics.TABLES
+        }
+        events = self.app.topic(
+            topics.EVENTS, key_serializer="raw", value_serializer="raw", partitions=partitions
+        )
+        self.app.agent(events, name="learner", isolated_partitions=True)(self._fold_lists)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What happened to the records so far, by outcome."""
+        return sum((owner.counts for owner in self._owners.values()), self._past_counts)
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are owned and being read."""
+        return bool(self._owners) and not self.app.rebalancing
+
+    async def _fold_lists(self, stream: StreamT[Any]) -> None:
+        stream = stream.noack()
+        async for event in stream.events():
+            events = [event, *self._queued(stream, event)]
+            try:
+                await self._owners[event.message.tp].handle([e.message.value for e in events])
+            except BaseException as error:
+                self._leave(error)
+                # Never let Faust restart the actor: it would go on after a batch in doubt.
+                await asyncio.Event().wait()
+            for done in events:
+                self.app.consumer.ack(done.message)
+
+    def _queued(self, stream: StreamT[Any], first: EventT[Any]) -> list[EventT[Any]]:
+        """What came in while the batch before was on its way; of this generation only."""
+        consumer, queue = self.app.consumer, stream.channel.queue
+        more: list[EventT[Any]] = []
+        while not queue.empty() and self.app.flow_control.is_active():
+            event = queue.get_nowait()
+            if event.message.generation_id == first.message.generation_id:
+                event.message.tracked = True
+                consumer.track_message(event.message)
+                more.append(event)
+        return more
+
+    async def _take_over(self, sources: set[TP]) -> None:
+        for tp in set(self._owners) - sources:
+            await self._give_up(tp)
+        for tp in sorted(sources - set(self._owners)):
+            owner = PartitionOwner(
+                self._settings,
+                self._tables,
+                TopicPartition(tp.topic, tp.partition),
+                self._trees,
+                self._rules,
+            )
+            await owner.take_over()
+            self._owners[tp] = owner
+            log.info("partition taken over", partition=tp.partition, restored=owner.restored)
+
+    def _reading_from(self, starts: Mapping[TP, int]) -> None:
+        for tp, offset in starts.items():
+            self._owners[tp].expect(offset)
+
+    async def _give_up(self, tp: TP) -> None:
+        owner = self._owners.pop(tp)
+        self._past_counts += owner.counts
+        await owner.give_up()
+        log.info("partition given up", partition=tp.partition)
+
+    async def start(self) -> None:
+        """Joins the group; partitions are taken over as they are assigned."""
+        self.app.finalize()
+        await self.app.start()
+
+    async def stop(self) -> None:
+        """Finishes the batch in hand, leaves the group, gives every partition up."""
+        await self.app.stop()
+        for tp in list(self._owners):
+            await self._give_up(tp)
+
+
+def _app(settings: Settings) -> LearnerApp:
+    kafka, worker = settings.kafka, settings.worker
+    return LearnerApp(
+        worker.app_id,
+        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        store="memory://",
+        TableManager=OwnRecoveryTables,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=kafka.partitions,
+        broker_session_timeout=10,
+        broker_heartbeat_interval=3,
+        broker_max_poll_records=500,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=worker.instance_id,
+        stream_buffer_maxsize=16,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        web_enabled=False,
+        autodiscover=False,
+    )

@@ -1,0 +1,136 @@
+"""What a worker does for one source partition: take it over, fold its lists, commit each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+from faust import Table
+
+from agents import topics
+from agents.faust_mends import RecordList
+from agents.partition_tables import Encoded, PartitionTables
+from agents.restore import restore
+from agents.transactions import Outgoing, PartitionProducer
+from config.settings import Settings
+from schemas.state import encode
+from streams.batch import Batch, Source, process
+from streams.decode import Record
+from streams.rules import Rules
+from streams.step import Trees
+from streams.tables import TABLE_NAMES, encode_value
+
+
+class SkippedRecords(RuntimeError):
+    """Our own reading left records out: the state would miss them for good, so we stop."""
+
+
+class PartitionOwner:
+    """One partition of ``learner.events``, from taking it over to giving it up.
+
+    ``trees`` is asked before each list, so a new version is picked up between two lists.
+    ``counts`` adds up what happened to the records (see `streams.batch.Batch`).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Mapping[str, Table[Any, Any]],
+        source: TopicPartition,
+        trees: Callable[[], Trees],
+        rules: Rules,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._trees = trees
+        self._rules = rules
+        self._tables = PartitionTables(tables)
+        self._producer = PartitionProducer(settings.kafka, settings.worker.app_id, source)
+        self._changelogs = {
+            topics.changelog(settings.worker.app_id, name): name for name in TABLE_NAMES
+        }
+        self._changelog_of = {name: topic for topic, name in self._changelogs.items()}
+        self._next: int | None = None
+        self.restored = 0
+        self.counts: Counter[str] = Counter()
+
+    async def take_over(self) -> None:
+        """Fences the owner before, then restores what it had committed."""
+        await self._producer.start()
+        self.restored = await restore(
+            self._settings.kafka,
+            list(self._changelogs),
+            self._source.partition,
+            lambda topic, key, raw: self._tables.put_raw(self._changelogs[topic], key, raw),
+        )
+
+    async def give_up(self) -> None:
+        """Closes the producer and forgets the partition's state."""
+        await self._producer.stop()
+        self._tables.clear()
+
+    def expect(self, offset: int) -> None:
+        """Says where reading (re)starts; lists must follow each other from there."""
+        self._next = offset
+
+    async def handle(self, lists: list[RecordList]) -> None:
+        """Folds the lists as one batch and commits it; state changes only once Kafka has it.
+
+        Raises:
+            SkippedRecords: if the lists do not begin where the last ones ended.
+            aiokafka.errors.KafkaError, TimeoutError: the batch may or may not be committed; the
+                process has to be left, since only the next owner can tell.
+        """
+        for fetched in lists:
+            if self._next is not None and fetched.start > self._next:
+                raise SkippedRecords(
+                    f"{self._source.topic}/{self._source.partition}: read up to {self._next}, then "
+                    f"from {fetched.start}"
+                )
+            self._next = fetched.end
+        records = [_record(r) for fetched in lists for r in fetched.records]
+        source = Source(self._source.topic, self._source.partition)
+        batch = process(records, self._tables, self._trees(), self._rules, source)
+        changed = _encoded(batch)
+        await asyncio.wait_for(
+            self._producer.commit(self._outgoing(batch, changed), lists[-1].end),
+            self._settings.worker.transaction_wait_seconds,
+        )
+        self._tables.apply(changed)
+        self.counts += batch.counts
+
+    def _outgoing(self, batch: Batch, changed: Encoded) -> Iterator[Outgoing]:
+        for decision in batch.decisions:
+            yield Outgoing(topics.DECISIONS, decision.user_id.encode(), encode(decision))
+        for example in batch.examples:
+            yield Outgoing(topics.EXAMPLES, example.user_id.encode(), encode(example))
+        for letter in batch.dead_letters:
+            key = letter.dead_letter_id.encode()
+            yield Outgoing(topics.DEAD_LETTERS, key, letter.model_dump_json().encode())
+        for table, changes in changed.items():
+            topic = self._changelog_of[table]
+            for key, (raw, _) in changes.items():
+                yield Outgoing(topic, key.encode(), raw)
+
+
+def _record(record: ConsumerRecord) -> Record:
+    return Record(
+        record.offset,
+        record.key or b"",
+        record.value or b"",
+        datetime.fromtimestamp(record.timestamp / 1000, UTC),
+    )
+
+
+def _encoded(batch: Batch) -> Encoded:
+    return {
+        table: {
+            key: (None if value is None else encode_value(value), value)
+            for key, value in changes.items()
+        }
+        for table, changes in batch.tables.changed.items()
+    }

@@ -1,0 +1,84 @@
+"""The four tables of one source partition: Faust's stores underneath, decoded values above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from faust import Table
+
+from schemas.behavior import Behavior
+from schemas.engagement import Engagement
+from schemas.profile import Profile
+from streams.tables import TABLE_NAMES, TableValue, decode_value
+
+V = TypeVar("V", bound=TableValue)
+
+Encoded = Mapping[str, Mapping[str, tuple[bytes | None, TableValue | None]]]
+"""Per table and key: the bytes that the changelog has, and the value that they are."""
+
+
+class PartitionTables:
+    """Reads what the stores hold; `apply` writes what Kafka has committed.
+
+    A value decoded once is kept, and counts only while the store holds the very bytes that it
+    came from.
+    """
+
+    def __init__(self, tables: Mapping[str, Table[Any, Any]]) -> None:
+        self._stores = {name: tables[name].data for name in TABLE_NAMES}
+        self._decoded: dict[str, dict[str, tuple[bytes, TableValue]]] = {
+            name: {} for name in TABLE_NAMES
+        }
+        self._keys: dict[str, set[bytes]] = {name: set() for name in TABLE_NAMES}
+
+    def profile(self, key: str) -> Profile | None:
+        return self._get("profile", key, Profile)
+
+    def behavior(self, key: str) -> Behavior | None:
+        return self._get("behavior", key, Behavior)
+
+    def engagement(self, key: str) -> Engagement | None:
+        return self._get("engagement", key, Engagement)
+
+    def seen(self, key: str) -> bytes | None:
+        raw: bytes | None = self._stores["seen"].get(key.encode())
+        return raw
+
+    def apply(self, changed: Encoded) -> None:
+        """Takes a committed batch's changes over."""
+        for table, changes in changed.items():
+            for key, (raw, value) in changes.items():
+                self.put_raw(table, key.encode(), raw)
+                if raw is not None and value is not None and table != "seen":
+                    self._decoded[table][key] = (raw, value)
+
+    def put_raw(self, table: str, key: bytes, raw: bytes | None) -> None:
+        """Writes one changelog record as it is; ``None`` deletes the key."""
+        if raw is None:
+            self._stores[table].pop(key, None)
+            self._keys[table].discard(key)
+        else:
+            self._stores[table][key] = raw
+            self._keys[table].add(key)
+
+    def clear(self) -> None:
+        """Drops everything of this partition from the stores: another worker owns it now."""
+        for table, keys in self._keys.items():
+            for key in keys:
+                self._stores[table].pop(key, None)
+            keys.clear()
+            self._decoded[table].clear()
+
+    def _get(self, table: str, key: str, kind: type[V]) -> V | None:
+        raw = self._stores[table].get(key.encode())
+        if raw is None:
+            return None
+        known = self._decoded[table].get(key)
+        if known is not None and known[0] is raw:
+            value = known[1]
+        else:
+            value = decode_value(table, raw)
+            self._decoded[table][key] = (raw, value)
+        assert isinstance(value, kind)  # noqa: S101
+        return value

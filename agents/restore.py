@@ -1,0 +1,52 @@
+"""Reads a partition's tables back from their changelogs, to the very end.
+
+Called only after the partition's transactional producer has fenced the old owner, so nothing can
+be written behind what is read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.kafka_client import connection
+from config.settings import KafkaSettings
+
+Apply = Callable[[str, bytes, bytes | None], None]
+"""Called with (topic, key, value), in order; a ``None`` value deletes the key."""
+
+
+async def restore(kafka: KafkaSettings, topics: list[str], partition: int, apply: Apply) -> int:
+    """Hands every committed record of one partition of the topics to ``apply``.
+
+    Returns:
+        How many records there were.
+    """
+    consumer = AIOKafkaConsumer(
+        **connection(kafka),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        # Never jump: a position out of range is an error, not "latest".
+        auto_offset_reset="none",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, partition) for topic in topics]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for tp, offset in (await consumer.beginning_offsets(partitions)).items():
+            consumer.seek(tp, offset)
+        count = 0
+        while True:
+            behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
+            if not behind:
+                return count
+            for records in (await consumer.getmany(*behind, timeout_ms=200)).values():
+                count += len(records)
+                for record in records:
+                    apply(record.topic, record.key, record.value)
+    finally:
+        await consumer.stop()

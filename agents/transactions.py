@@ -1,0 +1,98 @@
+"""One Kafka transaction per batch: everything that a list of events made, and how far it read.
+
+A source partition has one transactional id. Whoever starts a producer with it fences the owner
+before, so a worker that was frozen or cut off can change nothing when it wakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from agents.kafka_client import connection
+from config.settings import KafkaSettings
+
+MAX_BATCH_BYTES = 512 * 1024
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+_TIMEOUT_MS = 15_000
+_RETRY_BACKOFF_MS = 5
+
+
+class Outgoing(NamedTuple):
+    """A record to send to ``topic``, in the partition that its cause came from."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+
+
+class PartitionProducer:
+    """The transactional producer of one source partition."""
+
+    def __init__(self, kafka: KafkaSettings, app_id: str, source: TopicPartition) -> None:
+        self._source = source
+        self._group = app_id
+        self._producer = AIOKafkaProducer(
+            **connection(kafka),
+            transactional_id=f"{app_id}-{source.partition}",
+            transaction_timeout_ms=_TIMEOUT_MS,
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_RECORD_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Fences the partition's owner before, and ends what it had begun."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        await self._producer.stop()
+
+    async def commit(self, outgoing: Iterable[Outgoing], next_offset: int) -> None:
+        """Sends the records and the offset to read from next, all or nothing.
+
+        1. begin
+        2. every record into batches by topic, handed over without waiting for each
+        3. the source's next offset
+        4. all deliveries awaited (a commit does not fail for a lost one)
+        5. commit
+        """
+        producer = self._producer
+        await producer.begin_transaction()
+        deliveries = await self._send(outgoing)
+        await producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
+        await asyncio.gather(*deliveries)
+        await producer.commit_transaction()
+
+    async def _send(self, outgoing: Iterable[Outgoing]) -> list[asyncio.Future[object]]:
+        by_topic: dict[str, list[Outgoing]] = {}
+        for record in outgoing:
+            by_topic.setdefault(record.topic, []).append(record)
+        deliveries: list[asyncio.Future[object]] = []
+        for topic, records in by_topic.items():
+            deliveries += await self._send_topic(topic, records)
+        return deliveries
+
+    async def _send_topic(
+        self, topic: str, records: list[Outgoing]
+    ) -> list[asyncio.Future[object]]:
+        producer, partition = self._producer, self._source.partition
+        deliveries = []
+        batch = producer.create_batch()
+        for record in records:
+            if batch.append(key=record.key, value=record.value, timestamp=None) is not None:
+                continue
+            if batch.record_count():
+                deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
+                # Larger than a batch: a dead letter of a huge record goes by itself.
+                deliveries.append(
+                    await producer.send(topic, record.value, record.key, partition=partition)
+                )
+        if batch.record_count():
+            deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+        return deliveries

@@ -1,0 +1,127 @@
+"""Runs the learner agent until it is told to stop, or has to leave.
+
+A worker that meets an error it cannot mend leaves its process at once, without the graceful stop
+that would commit or wait: the next start restores what Kafka has committed, and only that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from config.seed_trees import seed_trees
+from streams.scoring import compile_tree
+
+from agents import topics
+from agents.kafka_client import connection
+from agents.learner import LearnerAgent
+from agents.tree_versions import TreeVersions
+from config.settings import KafkaSettings, Settings, WorkerSettings
+from schemas.errors import BrokerUnavailable
+from streams.rules import Rules
+from streams.step import Trees
+
+log = structlog.get_logger(__name__)
+
+Progress = Callable[[Counter[str]], None]
+"""Called about once a second with what happened to the records so far."""
+
+_PROGRESS_SECONDS = 1.0
+
+
+def rules(worker: WorkerSettings) -> Rules:
+    """The settings that decide, as the pure parts take them."""
+    return Rules(
+        max_event_bytes=worker.max_event_bytes,
+        future_tolerance=timedelta(seconds=worker.future_tolerance_seconds),
+        horizon=timedelta(days=worker.horizon_days),
+        decide_on_every_event=worker.decide_on_every_event,
+    )
+
+
+async def run_worker(
+    settings: Settings, stop: asyncio.Event, on_progress: Progress | None = None
+) -> Counter[str]:
+    """Works until ``stop`` is set; returns what happened to the records, by outcome.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached, or our topics are not there.
+        Exception: whatever the worker had to leave for. The state is in doubt then: end the
+            process without any further clean-up.
+    """
+    partitions = await _partitions(settings.kafka, settings.worker.app_id)
+    trees = CurrentTrees()
+    versions = None if settings.worker.pin_trees else TreeVersions(settings.kafka, trees.adopt)
+    if versions is not None:
+        await versions.start()
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def leave(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    agent = LearnerAgent(settings, rules(settings.worker), trees.compiled, leave, partitions)
+    await agent.start()
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stopping.done():
+            await asyncio.wait(
+                {stopping, failed},
+                timeout=_PROGRESS_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if failed.done():
+                failed.result()
+            if on_progress is not None:
+                on_progress(agent.counts)
+    finally:
+        stopping.cancel()
+    await agent.stop()
+    if versions is not None:
+        await versions.stop()
+    return agent.counts
+
+
+class CurrentTrees:
+    """The version of each tree in force, compiled when it changes."""
+
+    def __init__(self) -> None:
+        self._compiled = {
+            tree_id: compile_tree(document) for tree_id, document in seed_trees().items()
+        }
+
+    def compiled(self) -> Trees:
+        return self._compiled
+
+
+async def _partitions(kafka: KafkaSettings, app_id: str) -> int:
+    """How many partitions ``learner.events`` has; all that goes with it must have as many."""
+    consumer = AIOKafkaConsumer(**connection(kafka), enable_auto_commit=False)
+    try:
+        await consumer.start()
+        there = await consumer.topics()
+        counts = {name: len(consumer.partitions_for_topic(name) or ()) for name in there}
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(
+            f"no Kafka answers at {kafka.bootstrap_servers} ({error}): start it, or say where it "
+            "is with LEARNER_KAFKA__BOOTSTRAP_SERVERS"
+        ) from None
+    finally:
+        await consumer.stop()
+    co_partitioned = [topics.changelog(app_id, table) for table in topics.TABLES]
+    co_partitioned += [topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS]
+    for name in (topics.EVENTS, *co_partitioned, topics.TREE_VERSIONS):
+        if not counts.get(name):
+            raise BrokerUnavailable(f"topic {name} is not there: run `learner topics create`")
+    for name in co_partitioned:
+        if counts[name] != counts[topics.EVENTS]:
+            raise BrokerUnavailable(
+                f"topic {name} has {counts[name]} partitions, {topics.EVENTS} has "
+                f"{counts[topics.EVENTS]}: they must have as many"
+            )
+    return counts[topics.EVENTS]
