@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.helpers import create_ssl_context
 
 from config.settings import KafkaSettings
@@ -39,3 +40,22 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
     return options
+
+
+def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer without a group that reads only what was committed: how we read every topic.
+
+    Not started; ``options`` are aiokafka's own. Without topics, ``assign`` partitions yourself.
+    """
+    return AIOKafkaConsumer(
+        *topics,
+        **{
+            **connection(kafka),
+            "isolation_level": "read_committed",
+            "enable_auto_commit": False,
+            "check_crcs": kafka.check_crcs,
+            "fetch_max_wait_ms": 50,
+            "max_partition_fetch_bytes": 4 * 1024 * 1024,
+            **options,
+        },
+    )

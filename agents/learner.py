@@ -139,6 +139,7 @@ def _app(settings: Settings) -> LearnerApp:
         broker_session_timeout=10,
         broker_heartbeat_interval=3,
         broker_max_poll_records=500,
+        broker_check_crcs=kafka.check_crcs,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=worker.instance_id,
         stream_buffer_maxsize=16,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from agents.kafka_client import connection
+from agents.kafka_client import committed_reader
 from config.settings import KafkaSettings
 
 Apply = Callable[[str, bytes, bytes | None], None]
@@ -23,15 +23,8 @@ async def restore(kafka: KafkaSettings, topics: list[str], partition: int, apply
     Returns:
         How many records there were.
     """
-    consumer = AIOKafkaConsumer(
-        **connection(kafka),
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        # Never jump: a position out of range is an error, not "latest".
-        auto_offset_reset="none",
-        fetch_max_wait_ms=50,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-    )
+    # Never jump: a position out of range is an error, not "latest".
+    consumer = committed_reader(kafka, auto_offset_reset="none")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, partition) for topic in topics]

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from config.seed_trees import seed_trees
 from streams.scoring import compile_tree
 
 from agents import topics
-from agents.kafka_client import connection
+from agents.kafka_client import committed_reader
 from agents.learner import LearnerAgent
 from agents.tree_versions import TreeVersions
 from config.settings import KafkaSettings, Settings, WorkerSettings
@@ -101,7 +100,7 @@ class CurrentTrees:
 
 async def _partitions(kafka: KafkaSettings, app_id: str) -> int:
     """How many partitions ``learner.events`` has; all that goes with it must have as many."""
-    consumer = AIOKafkaConsumer(**connection(kafka), enable_auto_commit=False)
+    consumer = committed_reader(kafka)
     try:
         await consumer.start()
         there = await consumer.topics()

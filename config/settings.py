@@ -26,6 +26,9 @@ class KafkaSettings(_Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_cafile: Path | None = None
+    check_crcs: bool = Field(
+        True, description="check records' checksums; off for the embedded broker, which spoils them"
+    )
     partitions: Annotated[int, Field(ge=1, le=1024)] = Field(
         4, description="partitions of learner.events and of everything that goes with it"
     )
