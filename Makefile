@@ -1,0 +1,63 @@
+# make demo    a simulated class through the whole stream, no server needed
+# make test    all tests; starts a Kafka for itself if it can (Docker, or Java and Maven)
+# make bench   the worker against an ordinary Faust agent, on a real Kafka
+# make check   linter, formatter, types
+# make schemas docs/schemas/ and docs/settings.md, written again from the code
+# make lock    requirements/*.lock, resolved again (needs uv)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench check format schemas lock
+
+BIN := .venv/bin
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+UV ?= uv
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: .venv/runtime.installed
+	@$(BIN)/learner demo
+
+test: .venv/dev.installed
+	@$(BIN)/pytest $(ARGS)
+
+bench: .venv/dev.installed
+	@PYTHONPATH=tests:. $(BIN)/python -m bench
+
+check: .venv/dev.installed
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: .venv/dev.installed
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+schemas: .venv/dev.installed
+	@$(BIN)/learner schemas export docs/schemas
+	@$(BIN)/learner settings --markdown > docs/settings.md
+
+LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet --group build
+lock:
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
+	@$(LOCK) -o requirements/runtime.lock >/dev/null
+	@$(LOCK) -o requirements/dev.lock --group dev --all-extras >/dev/null
+
+# The venv holds what a lock says and this folder in editable form. Again only when a lock changed.
+.venv/%.installed: requirements/%.lock pyproject.toml | .venv/bin/python
+	@echo "installing what requirements/$*.lock names (once) …" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements/$*.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found; name one:" \
+		"make PYTHON=/path/to/python3 …" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is" \
+		"older than Python 3.11; name a newer one: make PYTHON=/path/to/python3 …" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; echo "$(PYTHON) could not make a venv (on" \
+		"Debian: apt install python3-venv)" >&2; exit 1; }
