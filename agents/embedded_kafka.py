@@ -19,7 +19,7 @@ PARTITIONS = 4
 
 
 class EmbeddedKafka:
-    """A broker for as long as the ``with`` lasts; ``settings`` are the given ones, pointed at it."""
+    """A broker for as long as the ``with`` lasts; ``settings`` are those given, pointed at it."""
 
     def __init__(self, settings: Settings) -> None:
         # The mock cluster lives as long as the client that was told to make it.
@@ -41,7 +41,10 @@ class EmbeddedKafka:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._client.flush(10)
         del self._client

@@ -8,8 +8,8 @@ what happens without it (``tests/agents/test_faust_mends.py``, ``docs/decisions/
    the consumer's thread, and an empty one fetches nothing (aiokafka reads it as "every partition").
 3. `ListConsumer.commit`, `ack`: offsets go out in our transactions; Faust commits none and keeps
    no list of acked offsets.
-4. `ListConsumer.perform_seek`: a partition without a commit is sought to its beginning (aiokafka
-   leaves it where prefetching had got to).
+4. `ListConsumerThread.seek_to_starts`: a partition without a commit is sought to its beginning
+   (aiokafka leaves it where prefetching had got to).
 5. `ListConsumerThread`: reads ``read_committed`` and waits 50 ms for a fetch, not 1.5 s.
 6. `OwnRecovery`: state is restored by `agents.restore`, after the old owner has been fenced, and
    partitions are sought *before* they are resumed (Faust resumes first, and loses what it
@@ -38,23 +38,28 @@ class RecordList(NamedTuple):
 
     ``start`` is where the reading stood after the list before, so a list that begins after the
     end of that one proves that something was skipped; a gap between offsets alone does not
-    (transaction markers and compaction leave gaps too).
+    (transaction markers and compaction leave gaps too). ``seek`` counts our seeks up to then.
     """
 
     start: int
     end: int
     records: list[ConsumerRecord]
+    seek: int
 
 
 class ListConsumerThread(AIOKafkaConsumerThread):
-    """Mends 1, 2 and 5."""
+    """Mends 1, 2, 4 and 5. Fetches and seeks run on one loop, so none happens inside another."""
 
-    #: Where a fetch passed over transaction markers only: their end may not look like a skip.
-    _nothing_between: dict[TP, tuple[int, int]]
+    #: Seeks so far: what was fetched before the latest is stale.
+    seeks = 0
+    #: Per partition, the end of the last list handed out, or where it was sought.
+    _handed_out: dict[TP, int]
+    #: Per partition, the position after the last fetch, which may have passed markers only.
+    _stands: dict[TP, int]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._nothing_between = {}
+        self._handed_out, self._stands = {}, {}
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -69,22 +74,41 @@ class ListConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109
         max_records: int | None = None,
     ) -> dict[TP, RecordList]:
+        active_partitions &= self._stands.keys()  # read nothing that was not sought
         if not active_partitions:
             return {}
-        before = self._positions(consumer, active_partitions)
+        before, seeks = self._positions(consumer, active_partitions), self.seeks
         fetched = await super()._fetch_records(
             consumer, set(active_partitions), timeout, max_records
         )
         lists = {}
         for tp, after in self._positions(consumer, before).items():
-            start, end = self._nothing_between.pop(tp, (before[tp], before[tp]))
-            if end != before[tp]:
-                start = before[tp]
+            moved = seeks == self.seeks and before[tp] != self._stands.get(tp)
+            start = before[tp] if moved else self._handed_out[tp]
+            self._stands[tp] = after
             if fetched.get(tp):
-                lists[tp] = RecordList(start, after, fetched[tp])
-            elif after != start:
-                self._nothing_between[tp] = (start, after)
+                self._handed_out[tp] = after
+                lists[tp] = RecordList(start, after, fetched[tp], self.seeks)
         return lists
+
+    async def seek_to_starts(self, tps: set[TP]) -> dict[TP, int]:
+        """Seeks each partition to its committed offset, or else to its beginning."""
+        consumer = self._ensure_consumer()
+        starts: dict[TP, int] = await consumer.beginning_offsets(list(tps)) if tps else {}
+        for tp in tps:
+            committed = await consumer.committed(tp)
+            if committed is not None:
+                starts[tp] = committed
+        self._stands.clear()
+        for tp, offset in starts.items():
+            self.seek_back(tp, offset)
+        self.seeks += 1
+        return starts
+
+    def seek_back(self, tp: TP, offset: int) -> None:
+        """Seeks one partition, from this thread's loop."""
+        self._ensure_consumer().seek(tp, offset)
+        self._handed_out[tp] = self._stands[tp] = offset
 
     @staticmethod
     def _positions(consumer: AIOKafkaConsumer, tps: Iterable[TP]) -> dict[TP, int]:
@@ -99,19 +123,25 @@ class ListConsumer(Consumer):
     def _new_consumer_thread(self) -> ListConsumerThread:
         return ListConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    @property
+    def _reader(self) -> ListConsumerThread:
+        return cast(ListConsumerThread, self._thread)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
-        generation = self.app.consumer_generation_id
         for tp, fetched in (await self._next_lists(timeout)).items():
-            current = (
-                self.flow_active
-                and not self.should_stop
-                and generation == self.app.consumer_generation_id
-                and tp in self._get_active_partitions() | self._buffered_partitions
-            )
-            if current:
+            if not self.flow_active or self.should_stop or fetched.seek != self._reader.seeks:
+                # A rebalance: everything is sought again before it is read again.
+                return
+            if tp in self._get_active_partitions() | self._buffered_partitions:
                 yield tp, self._list_message(tp, fetched)
-            elif tp in self.assignment():
-                await self._seek(tp, fetched.start)
+            else:
+                await self._give_back(tp, fetched)
+
+    async def _give_back(self, tp: TP, fetched: RecordList) -> None:
+        async def seek() -> None:
+            self._reader.seek_back(tp, fetched.start)
+
+        await self._reader.call_thread(seek)
 
     async def _next_lists(self, wait: float) -> Mapping[TP, RecordList]:
         if not self.flow_active:
@@ -143,20 +173,10 @@ class ListConsumer(Consumer):
 
     async def perform_seek(self) -> None:
         sources = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
-        starts = await self._thread.call_thread(self._start_positions, sources)
-        for tp, offset in starts.items():
-            await self.seek(tp, offset)
-            self._read_offset[tp] = None
+        starts = await self._reader.call_thread(self._reader.seek_to_starts, sources)
+        # Faust drops what stands before its own read offset; it starts anew with each seek.
+        self._read_offset.clear()
         cast("LearnerApp", self.app).reading_from(starts)
-
-    async def _start_positions(self, tps: Iterable[TP]) -> dict[TP, int]:
-        consumer = self._thread._ensure_consumer()
-        beginnings = await consumer.beginning_offsets(list(tps)) if tps else {}
-        positions = {}
-        for tp in tps:
-            committed = await consumer.committed(tp)
-            positions[tp] = beginnings[tp] if committed is None else committed
-        return positions
 
 
 class ListTransport(Transport):
