@@ -21,11 +21,18 @@ class KafkaSettings(_Section):
     """How to reach Kafka, and how our topics are made there."""
 
     bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT",
+        description="how the connection is secured; …SSL outside one machine",
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how to log in, with SASL_…"
+    )
+    sasl_username: str | None = Field(None, description="user to log in as, with SASL_…")
+    sasl_password: SecretStr | None = Field(None, description="that user's password, never shown")
+    ssl_cafile: Path | None = Field(
+        None, description="CA certificates (PEM) that sign the brokers'; the system's when not set"
+    )
     check_crcs: bool = Field(
         True, description="check records' checksums; off for the embedded broker, which spoils them"
     )
@@ -72,11 +79,19 @@ class WorkerSettings(_Section):
 class TrainerSettings(_Section):
     """river's HoeffdingAdaptiveTreeClassifier, and when its tree replaces the one in force."""
 
-    grace_period: Annotated[int, Field(ge=5, le=100_000)] = 50
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-2
-    tau: Annotated[float, Field(ge=0, le=1)] = 0.2
-    max_depth: Annotated[int, Field(ge=1, le=16)] = 7
-    seed: int = 7
+    grace_period: Annotated[int, Field(ge=5, le=100_000)] = Field(
+        50, description="examples a leaf sees between two attempts to split it"
+    )
+    delta: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-2, description="probability of a wrong split (Hoeffding bound)"
+    )
+    tau: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="bound below which two equal candidates are split all the same"
+    )
+    max_depth: Annotated[int, Field(ge=1, le=16)] = Field(
+        7, description="deepest split of the learned tree"
+    )
+    seed: int = Field(7, description="of river's random choices")
     min_examples: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         150, description="examples between two versions, and before the first"
     )
@@ -98,7 +113,9 @@ class EmbeddedSettings(_Section):
 
 
 class LogSettings(_Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least that is logged; debug includes what the libraries say"
+    )
     format: Literal["console", "json"] | None = Field(
         None, description="console on a terminal, json elsewhere, when not set"
     )

@@ -1,0 +1,78 @@
+"""The command line `learner`: one file here for each group of commands, each of them thin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import (
+    convert,
+    decisions,
+    demo,
+    explain,
+    replay,
+    schemas,
+    settings,
+    simulate,
+    topics,
+    trainer,
+    tree,
+    worker,
+)
+from cli.failures import Commands
+from cli.options import Given
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Follows learners: events in, explained decisions out.",
+)
+
+
+@app.callback()
+def learner(
+    ctx: typer.Context,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any setting, e.g. kafka.partitions=8; repeatable."
+        ),
+    ] = None,
+    env_file: Annotated[
+        Path, typer.Option(help="File with LEARNER_… lines, if it exists.", dir_okay=False)
+    ] = Path(".env"),
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error. [LEARNER_LOG__LEVEL]")
+    ] = None,
+) -> None:
+    """Options for every command. A flag wins over a LEARNER_… variable, that over .env."""
+    given = ctx.ensure_object(Given)
+    given.env_file = env_file
+    for assignment in assignments or ():
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{assignment!r} is not NAME=VALUE", param_hint="--set")
+        given.flags[name.strip()] = value
+    if log_level is not None:
+        given.flags["log.level"] = log_level
+
+
+app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+app.command("replay")(replay.replay)
+app.command("worker")(worker.worker)
+app.command("trainer")(trainer.trainer)
+app.command("explain")(explain.explain)
+app.command("settings")(settings.show_settings)
+app.add_typer(convert.app, name="convert")
+app.add_typer(topics.app, name="topics")
+app.add_typer(schemas.app, name="schemas")
+app.add_typer(tree.app, name="tree")
+app.add_typer(decisions.app, name="decisions")
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,72 @@
+"""Flags that several commands share, and the settings that a command line leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.loading import load_settings
+from config.logging import configure_logging
+from config.settings import Settings
+
+Kafka = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka", metavar="HOST:PORT", help="Kafka's address. [LEARNER_KAFKA__BOOTSTRAP_SERVERS]"
+    ),
+]
+AppId = Annotated[
+    str | None,
+    typer.Option(
+        "--app-id",
+        help="Consumer group, and prefix of changelogs and transactions. [LEARNER_WORKER__APP_ID]",
+    ),
+]
+PinTrees = Annotated[
+    bool | None,
+    typer.Option(
+        "--pin-trees/--no-pin-trees",
+        help="Decide with the seed trees only. [LEARNER_WORKER__PIN_TREES]",
+    ),
+]
+EveryEvent = Annotated[
+    bool | None,
+    typer.Option(
+        "--every-event/--decision-points",
+        help="A decision for every event. [LEARNER_WORKER__DECIDE_ON_EVERY_EVENT]",
+    ),
+]
+EmbeddedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help="DuckDB file that keeps what came out. [LEARNER_EMBEDDED__FILE]",
+        dir_okay=False,
+    ),
+]
+Input = Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines; - is stdin.")]
+
+
+@dataclass
+class Given:
+    """What stood before the command; ``flags`` are named like ``kafka.partitions``."""
+
+    flags: dict[str, Any] = field(default_factory=dict)
+    env_file: Path = Path(".env")
+
+
+def settings_of(ctx: typer.Context, *, quiet_libraries: bool = False, **flags: Any) -> Settings:
+    """Settings with the command's own flags on top, and logging as they say.
+
+    Flags are named ``section__field``; ``None`` means not given.
+    """
+    given: Given = ctx.ensure_object(Given)
+    given.flags |= {
+        name.replace("__", ".", 1): value for name, value in flags.items() if value is not None
+    }
+    settings = load_settings(given.flags, given.env_file)
+    configure_logging(settings.log, libraries=not quiet_libraries)
+    return settings

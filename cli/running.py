@@ -1,0 +1,55 @@
+"""Runs what works until it is told to stop: the worker and the trainer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from cli.failures import FAILED, INTERRUPTED
+from schemas.errors import LearnerError
+
+T = TypeVar("T")
+log = structlog.get_logger("learner")
+
+
+def run_until_stopped(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    """Runs ``work(stop)``; SIGTERM or Ctrl-C sets ``stop``, a second one ends at once.
+
+    Errors of ours are raised. Any other leaves the process there and then (exit code 1): what was
+    under way is in doubt, and a graceful end might still commit it.
+    """
+    return asyncio.run(_run(work))
+
+
+async def _run(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            _leave(INTERRUPTED)
+        log.info("stopping")
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        return await work(stop)
+    except LearnerError:
+        raise
+    except Exception:
+        log.exception("left: start it again, it goes on from what Kafka has committed")
+        _leave(FAILED)
+        raise
+
+
+def _leave(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

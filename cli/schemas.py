@@ -1,0 +1,20 @@
+"""`learner schemas`: the contracts as JSON Schema and AsyncAPI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The contracts as JSON Schema and AsyncAPI.")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Made if it is not there.")],
+) -> None:
+    """Writes a JSON Schema for each contract, and an AsyncAPI 3 document of the topics."""
+    from schemas.export import export as export_schemas  # noqa: PLC0415
+
+    export_schemas(folder)

@@ -1,0 +1,37 @@
+"""`learner worker`: the learner agent on a real Kafka, until it is told to stop."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.json_lines import write_json
+from cli.options import AppId, EveryEvent, Kafka, PinTrees, settings_of
+from cli.running import run_until_stopped
+
+
+def worker(
+    ctx: typer.Context,
+    kafka: Kafka = None,
+    app_id: AppId = None,
+    pin_trees: PinTrees = None,
+    every_event: EveryEvent = None,
+    instance_id: str | None = typer.Option(
+        None, help="Fixed name of this worker's slot. [LEARNER_WORKER__INSTANCE_ID]"
+    ),
+) -> None:
+    """Folds learner.events and sends decisions; start as many as you like, they share the work.
+
+    Ctrl-C or SIGTERM ends it in good order, with a JSON line of what happened to the records. If
+    it leaves by itself (exit code 1), start it again: systemd, Kubernetes and compose all can.
+    """
+    from agents.worker import run_worker  # noqa: PLC0415
+
+    settings = settings_of(
+        ctx,
+        kafka__bootstrap_servers=kafka,
+        worker__app_id=app_id,
+        worker__pin_trees=pin_trees,
+        worker__decide_on_every_event=every_event,
+        worker__instance_id=instance_id,
+    )
+    write_json(run_until_stopped(lambda stop: run_worker(settings, stop)))

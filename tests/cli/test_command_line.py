@@ -1,0 +1,128 @@
+"""The command line as its users meet it: output, errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.failures import READER_LEFT
+from cli.main import app
+from config.settings import Settings
+
+COMMANDS = (
+    "convert oulad", "decisions verify", "demo", "explain", "replay", "schemas export", "settings",
+    "simulate", "topics create", "trainer", "tree list", "tree show", "worker",
+)  # fmt: skip
+
+LEARNER = (sys.executable, "-m", "cli.main")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, so that nothing is patched away."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("LEARNER_")}
+    return subprocess.run(
+        [*LEARNER, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**ours, "TERM": "dumb", **environment},
+    )
+
+
+def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("learner: ")
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_does(command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
+
+
+def test_settings_are_json_lines_with_secrets_hidden() -> None:
+    done = run("settings", LEARNER_KAFKA__SASL_PASSWORD="correct horse")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "correct horse" not in done.stdout
+    lines: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    values = {line["name"]: line for line in lines}
+    assert values["kafka.sasl_password"] == {
+        "variable": "LEARNER_KAFKA__SASL_PASSWORD",
+        "name": "kafka.sasl_password",
+        "value": "**********",
+        "origin": "environment",
+    }
+    assert len(values) == sum(len(type(s).model_fields) for _, s in Settings(_env_file=None))
+
+
+def test_set_is_a_flag_for_any_setting(tmp_path: Path) -> None:
+    env_file = tmp_path / "env"
+    env_file.write_text("LEARNER_KAFKA__PARTITIONS=5\n")
+    arguments = ("--env-file", str(env_file), "--set", "kafka.partitions=6", "settings")
+    line = next(x for x in run(*arguments).stdout.splitlines() if "kafka.partitions" in x)
+    assert json.loads(line)["value"] == 6
+    assert json.loads(line)["origin"] == "flag"
+
+
+def test_a_wrong_setting_is_one_clear_line() -> None:
+    done = run("settings", LEARNER_KAFKA__PARTITIONS="many")
+    assert_one_clear_line(done, "LEARNER_KAFKA__PARTITIONS", "'many'", "integer")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["topics create", "worker", "tree list", "explain 0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c"],
+)
+def test_an_unreachable_broker_is_one_clear_line(command: str) -> None:
+    done = run(*command.split(), "--kafka", "127.0.0.1:1", LEARNER_LOG__LEVEL="error")
+    assert_one_clear_line(done, "127.0.0.1:1", "LEARNER_KAFKA__BOOTSTRAP_SERVERS")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "decisions verify nowhere.jsonl",
+        "convert oulad nowhere.jsonl",
+        "tree list --trees nowhere.jsonl",
+        "replay nowhere.jsonl",
+        "explain 0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c --decisions nowhere.jsonl",
+        "explain 0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c --file nowhere.jsonl",
+    ],
+)
+def test_a_missing_file_is_one_clear_line(command: str) -> None:
+    assert_one_clear_line(run(*command.split()), "nowhere.jsonl")
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    assert run("replay").returncode == 2
+    assert run("no-such-command").returncode == 2
+    assert run("--set", "without-a-value", "settings").returncode == 2
+
+
+def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    command = subprocess.Popen(
+        [*LEARNER, "simulate", "--learners", "2000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdout is not None
+    assert command.stderr is not None
+    assert json.loads(command.stdout.readline())["event_id"]
+    command.stdout.close()
+    assert command.wait(60) == READER_LEFT
+    assert command.stderr.read() == b""
+    command.stderr.close()

@@ -1,0 +1,88 @@
+"""What a reader may rely on: short files, telling names, documented settings, linked records."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from config.reference import settings_reference
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = ("schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "cli")
+FILES = sorted(
+    file
+    for folder in PRODUCT
+    for file in (ROOT / folder).rglob("*.py")
+    if file.name != "__init__.py"
+)
+SAY_NOTHING = {"base", "common", "core", "helper", "helpers", "misc", "util", "utils"}
+RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+def test_files_are_short() -> None:
+    lengths = {file.relative_to(ROOT): len(file.read_text().splitlines()) for file in FILES}
+    assert len(lengths) > 30
+    assert statistics.median(lengths.values()) <= 150
+    assert {file: length for file, length in lengths.items() if length > 500} == {}
+
+
+def test_file_names_tell_what_is_in_them() -> None:
+    everywhere = [*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    assert [file for file in everywhere if file.stem in SAY_NOTHING] == []
+
+
+def test_files_say_at_the_top_what_they_are() -> None:
+    assert [file for file in FILES if not file.read_text().startswith('"""')] == []
+
+
+def test_every_setting_says_what_it_is() -> None:
+    bare = [
+        f"{section}.{name}"
+        for section, group in Settings(_env_file=None)
+        for name, field in type(group).model_fields.items()
+        if not field.description
+    ]
+    assert bare == []
+
+
+def test_the_settings_reference_is_current() -> None:
+    written = (ROOT / "docs" / "settings.md").read_text()
+    assert written == settings_reference(), "stale: run `make schemas`"
+
+
+def test_there_are_decision_records() -> None:
+    assert len(RECORDS) >= 5
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_decision_record_is_short_whole_and_listed(record: Path) -> None:
+    text = record.read_text()
+    assert len(text.splitlines()) <= 25
+    for part in ("**Context.**", "**Decision.**", "**Consequence.**"):
+        assert part in text
+    assert f"]({record.name})" in (ROOT / "docs" / "decisions" / "README.md").read_text()
+
+
+def test_links_between_our_documents_lead_somewhere() -> None:
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    broken = {
+        f"{document.relative_to(ROOT)} → {target}"
+        for document in documents
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text())
+        if not (document.parent / target).exists()
+    }
+    assert not broken
+
+
+def test_decision_records_named_in_the_code_exist() -> None:
+    numbers = {record.name[:4] for record in RECORDS}
+    named = {
+        (file.name, number)
+        for file in (*FILES, *(ROOT / "tests").rglob("*.py"), ROOT / "pyproject.toml")
+        for number in re.findall(r"docs/decisions/(\d{4})", file.read_text())
+    }
+    assert {pair for pair in named if pair[1] not in numbers} == set()
