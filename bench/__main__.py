@@ -1,0 +1,116 @@
+"""`make bench`: every benchmark, and one closing JSON line.
+
+The worker on a real Kafka against the same step in an ordinary one-event-at-a-time Faust agent
+with the same tables and output topic: both read the same preloaded topic, in turn, each pinned to
+one core with the broker on the others, each from a fresh group.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+from itertools import islice
+
+from confluent_kafka import Producer
+from servers.kafka import start_kafka
+
+from agents import topics
+from agents.topic_admin import create_topics
+from bench.results_agree import assert_same_decisions
+from config.settings import KafkaSettings, Settings, WorkerSettings
+from simulation.classroom import simulate
+
+PARTITIONS = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--events", type=int, default=60_000, help="preloaded events")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn")
+    args = parser.parse_args()
+    kafka = start_kafka()
+    try:
+        _pin_broker(kafka.pid)
+        print(json.dumps(throughput(kafka.bootstrap, args.events, args.rounds)))
+    finally:
+        kafka.stop()
+
+
+def throughput(bootstrap: str, events: int, rounds: int) -> dict[str, object]:
+    """Events per second of both, and the ratio round by round."""
+    settings = KafkaSettings(bootstrap_servers=bootstrap, partitions=PARTITIONS)
+    rates: dict[str, list[float]] = {"lists": [], "per_event": []}
+    cpu: dict[str, list[float]] = {"lists": [], "per_event": []}
+    _create(settings, "warm-up")
+    sent = _preload(bootstrap, events)
+    for round_ in range(rounds):
+        for kind, measured in rates.items():
+            app_id = f"bench-{kind.replace('_', '-')}-{round_}"
+            _create(settings, app_id)
+            result = _contend(kind, settings, app_id, sent)
+            measured.append(result["events"] / result["seconds"])
+            cpu[kind].append(1e6 * result["cpu_seconds"] / result["events"])
+            print(
+                f"round {round_ + 1}/{rounds} {kind:>9}: {measured[-1]:8,.0f} events/s, "
+                f"{cpu[kind][-1]:5.0f} µs CPU/event",
+                file=sys.stderr,
+            )
+    assert_same_decisions(bootstrap, PARTITIONS, 2 * rounds)
+    ratios = [a / b for a, b in zip(rates["lists"], rates["per_event"], strict=True)]
+    return {
+        "events": sent,
+        "rounds": rounds,
+        "ratio_vs_per_event": round(statistics.median(ratios), 2),
+        "ratio_vs_per_event_min": round(min(ratios), 2),
+        "ratio_vs_per_event_max": round(max(ratios), 2),
+        "events_per_s": round(statistics.median(rates["lists"])),
+        "events_per_s_per_event": round(statistics.median(rates["per_event"])),
+        "cpu_us_per_event": round(statistics.median(cpu["lists"]), 1),
+        "cpu_us_per_event_per_event": round(statistics.median(cpu["per_event"]), 1),
+    }
+
+
+def _contend(kind: str, kafka: KafkaSettings, app_id: str, events: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.contender", kind, "--app-id", app_id]
+    command += ["--bootstrap", kafka.bootstrap_servers, "--partitions", str(kafka.partitions)]
+    command += ["--events", str(events), "--core", "0"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _create(kafka: KafkaSettings, app_id: str) -> None:
+    settings = Settings(_env_file=None, kafka=kafka, worker=WorkerSettings(app_id=app_id))
+    asyncio.run(create_topics(settings))
+
+
+def _preload(bootstrap: str, events: int) -> int:
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
+    sent = 0
+    for line in islice(simulate(learners=400, days=120, seed=1), events):
+        user_id = json.loads(line)["user_id"]
+        while True:
+            try:
+                producer.produce(topics.EVENTS, value=line, key=user_id)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        sent += 1
+    producer.flush()
+    return sent
+
+
+def _pin_broker(pid: int | None) -> None:
+    cores = os.sched_getaffinity(0) - {0}
+    if pid is not None and cores:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(thread), cores)
+
+
+if __name__ == "__main__":
+    main()

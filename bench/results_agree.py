@@ -1,0 +1,26 @@
+"""Refuses to report a benchmark whose contenders decided differently."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from faults.log_oracle import read_topic
+
+from agents import topics
+
+
+def assert_same_decisions(bootstrap: str, partitions: int, runs: int) -> None:
+    """Every decision must be there once per run, byte for byte the same.
+
+    Raises:
+        SystemExit: if one is not.
+    """
+    counted: Counter[bytes] = Counter()
+    for messages in read_topic(bootstrap, topics.DECISIONS, partitions).values():
+        counted.update(message.value() for message in messages)
+    different = sum(1 for count in counted.values() if count != runs)
+    if different or not counted:
+        raise SystemExit(
+            f"{different} of {len(counted)} decisions were not made alike in all {runs} runs: "
+            "the benchmark compares different work"
+        )
