@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import EveryEvent, Input, PinTrees, settings_of
+from cli.failures import fail
+from cli.json_lines import open_lines, write_lines
+from cli.options import EveryEvent, Input, settings_of
+from cli.progress import counted
+from config.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.decode import Record
+    from streams.replay import Learn
 
 
 def replay(
@@ -15,9 +27,75 @@ def replay(
     learn: Annotated[
         bool, typer.Option("--learn", help="Run the trainer inline, the same way every time.")
     ] = False,
-    pin_trees: PinTrees = None,
+    trees: Annotated[
+        Path | None,
+        typer.Option("--trees", help="Write every tree version that decided, as JSON lines."),
+    ] = None,
+    dead_letters: Annotated[
+        Path | None, typer.Option("--dead-letters", help="Write the dead letters, as JSON lines.")
+    ] = None,
     every_event: EveryEvent = None,
 ) -> None:
-    """Decisions on stdout, one a line; what happened to the events on stderr at the end."""
-    settings_of(ctx, worker__pin_trees=pin_trees, worker__decide_on_every_event=every_event)
-    raise NotImplementedError(source, learn)
+    """Decisions on stdout, one a line; what happened to the events on stderr at the end.
+
+    Exit code 0 only if every line is accounted for: folded, a repeat, or a dead letter.
+    """
+    from agents.worker import rules  # noqa: PLC0415
+    from config.seed_trees import seed_trees  # noqa: PLC0415
+    from schemas.state import encode  # noqa: PLC0415
+    from streams.batch import Source  # noqa: PLC0415
+    from streams.replay import Replay  # noqa: PLC0415
+
+    settings = settings_of(ctx, worker__decide_on_every_event=every_event)
+    engine = Replay(
+        seed_trees(),
+        rules(settings.worker),
+        Source(source, 0),
+        _learn(settings) if learn else None,
+    )
+    lines = decisions = examples = 0
+    with open_lines(source) as file, _writer(dead_letters) as write_letter:
+        for batch in engine.feed(_records(counted(file, "replaying"))):
+            lines += 1
+            decisions += len(batch.decisions)
+            examples += len(batch.examples)
+            write_lines(map(encode, batch.decisions))
+            for letter in batch.dead_letters:
+                write_letter(letter.model_dump_json() + "\n")
+    if trees is not None:
+        trees.write_text("".join(t.model_dump_json() + "\n" for t in engine.versions))
+    typer.echo(
+        f"{lines} events: "
+        + ", ".join(f"{count} {outcome}" for outcome, count in sorted(engine.counts.items()))
+        + f"; {decisions} decisions, {examples} examples, {len(engine.versions)} tree versions",
+        err=True,
+    )
+    if sum(engine.counts.values()) != lines:
+        fail(f"{lines - sum(engine.counts.values())} events are not accounted for")
+
+
+@contextmanager
+def _writer(file: Path | None) -> Iterator[Callable[[str], object]]:
+    if file is None:
+        yield lambda _: None
+        return
+    with file.open("w") as out:
+        yield out.write
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[Record]:
+    from streams.decode import Record  # noqa: PLC0415
+
+    began = datetime.now(UTC)
+    for number, line in enumerate(lines):
+        if line.strip():
+            yield Record(number, None, line.rstrip(b"\r\n"), began)
+
+
+def _learn(settings: Settings) -> Learn:
+    from config.seed_trees import seed_trees  # noqa: PLC0415
+    from streams.learning import Learning, OnlineTree  # noqa: PLC0415
+
+    learning = Learning(**settings.trainer.model_dump(include=set(Learning._fields)))
+    online = {tree_id: OnlineTree(tree, learning) for tree_id, tree in seed_trees().items()}
+    return lambda example: online[example.tree_id].learn(example)

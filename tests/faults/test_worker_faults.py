@@ -1,0 +1,133 @@
+"""Workers killed, frozen, joined and left under load: afterwards nothing is lost or doubled.
+
+Each case is data: what is done to the workers, step by step, while events come in. Afterwards
+tables, decisions, examples and dead letters on Kafka are compared with a replay of the log.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from faults.load import Load
+from faults.log_oracle import compare_with_replay
+from faults.worker_process import WorkerProcess
+
+from agents.topics import EVENTS
+from config.settings import Settings
+
+
+SESSION_SECONDS = 10
+
+
+class Case(NamedTuple):
+    """``steps``: ``start N``, ``kill N``, ``freeze N``, ``wake N``, ``stop N``, ``wait S``."""
+
+    name: str
+    events: int
+    rate: float
+    steps: tuple[str, ...]
+
+
+CASES = (
+    Case("undisturbed", 4_000, 1_500, ("start 0",)),
+    Case(
+        "killed in mid-stream, three times",
+        9_000,
+        900,
+        (
+            *("start 0", "wait 4", "kill 0", "start 1", "wait 3", "kill 1"),
+            *("start 2", "wait 2", "kill 2", "start 3"),
+        ),
+    ),
+    Case(
+        "a second worker joins and leaves",
+        12_000,
+        600,
+        ("start 0", "wait 4", "start 1", "wait 7", "stop 1", "wait 2"),
+    ),
+    Case(
+        "frozen until its partitions have moved, and woken",
+        18_000,
+        600,
+        (
+            *("start 0", "wait 3", "start 1", "wait 5", "freeze 0"),
+            *(f"wait {SESSION_SECONDS + 6}", "wake 0", "wait 3"),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_nothing_is_lost_or_doubled(case: Case, fresh_kafka: Settings, tmp_path: Path) -> None:
+    load = Load(fresh_kafka.kafka.bootstrap_servers, case.events, case.rate, seed=len(case.name))
+    workers: dict[str, WorkerProcess] = {}
+    try:
+        load.start()
+        for step in case.steps:
+            _do(step, workers, fresh_kafka, tmp_path)
+        load.wait()
+        _wait_until_read(fresh_kafka, workers, tmp_path)
+    finally:
+        for worker in workers.values():
+            worker.end()
+    compared = compare_with_replay(
+        fresh_kafka.kafka.bootstrap_servers,
+        fresh_kafka.kafka.partitions,
+        fresh_kafka.worker.app_id,
+    )
+    assert compared.events == case.events
+    compared.assert_exact()
+
+
+def _do(step: str, workers: dict[str, WorkerProcess], settings: Settings, folder: Path) -> None:
+    action, argument = step.split()
+    match action:
+        case "wait":
+            time.sleep(float(argument))
+        case "start":
+            workers[argument] = WorkerProcess(settings, folder / f"worker-{argument}.log")
+        case "kill":
+            workers[argument].kill()
+        case "freeze":
+            workers[argument].freeze()
+        case "wake":
+            workers[argument].wake()
+        case "stop":
+            assert workers[argument].terminate() == 0
+
+
+def _wait_until_read(
+    settings: Settings, workers: dict[str, WorkerProcess], folder: Path, seconds: float = 90
+) -> None:
+    """Until every event's offset is committed; a worker that left is started again, as is usual."""
+    ends = time.monotonic() + seconds
+    while (lag := _lag(settings)) > 0:
+        if time.monotonic() > ends:
+            logs = "".join(file.read_text()[-2000:] for file in sorted(folder.glob("*.log")))
+            pytest.fail(f"{lag} events are still not read after {seconds} s\n{logs}")
+        if not any(worker.alive for worker in workers.values()):
+            name = f"again-{len(workers)}"
+            workers[name] = WorkerProcess(settings, folder / f"worker-{name}.log")
+        time.sleep(0.5)
+
+
+def _lag(settings: Settings) -> int:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "group.id": settings.worker.app_id,
+            "isolation.level": "read_committed",
+        }
+    )
+    try:
+        asked = [TopicPartition(EVENTS, p) for p in range(settings.kafka.partitions)]
+        return sum(
+            consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
+            for tp in consumer.committed(asked, timeout=10)
+        )
+    finally:
+        consumer.close()
