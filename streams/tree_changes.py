@@ -1,0 +1,67 @@
+"""What a new version of a tree does otherwise than the one before, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schemas.tree import Branch, Leaf, TreeDocument
+
+MAX_CHANGES = 200
+
+Nodes = tuple[Branch | Leaf, ...]
+Path = tuple[tuple[str, str], ...]
+"""The features asked on the way, each with the side taken: the place of a rule in the tree."""
+
+
+def changes(before: TreeDocument, nodes: Nodes) -> tuple[str, ...]:
+    """Rules removed, added, thresholds moved and labels changed; empty if both decide alike.
+
+    A rule is the same one if the same features were asked before it, with the same answers.
+    At most `MAX_CHANGES`, the last of them then says how many more there are.
+    """
+    old, new = dict(_places(before.nodes, 0, ())), dict(_places(nodes, 0, ()))
+    found = [
+        *(f"removed {_rule(node)}{_where(path)}" for path, node in old.items() if path not in new),
+        *(f"added {_rule(node)}{_where(path)}" for path, node in new.items() if path not in old),
+        *_moved(old, new),
+    ]
+    if len(found) > MAX_CHANGES:
+        found[MAX_CHANGES - 1 :] = [f"and {len(found) - MAX_CHANGES + 1} more"]
+    return tuple(found)
+
+
+def _moved(old: dict[Path, Branch | Leaf], new: dict[Path, Branch | Leaf]) -> Iterator[str]:
+    for path, after in new.items():
+        before = old.get(path)
+        if before is None:
+            continue
+        if isinstance(before, Branch) and isinstance(after, Branch):
+            if before.threshold != after.threshold:
+                yield (
+                    f"moved the threshold of {after.feature} from {before.threshold:.6g} "
+                    f"to {after.threshold:.6g}{_where(path)}"
+                )
+        elif _rule(before) != _rule(after):
+            yield f"{_rule(after)} instead of {_rule(before)}{_where(path)}"
+
+
+def _places(nodes: Nodes, at: int, path: Path) -> Iterator[tuple[Path, Branch | Leaf]]:
+    node = nodes[at]
+    # The feature asked is part of a branch's place, so that another feature is another rule.
+    if isinstance(node, Leaf):
+        yield path, node
+        return
+    yield (*path, (node.feature, "?")), node
+    yield from _places(nodes, node.left, (*path, (node.feature, "low")))
+    yield from _places(nodes, node.right, (*path, (node.feature, "high")))
+
+
+def _rule(node: Branch | Leaf) -> str:
+    if isinstance(node, Branch):
+        return f"{node.feature} <= {node.threshold:.6g}"
+    return max(node.distribution, key=node.distribution.__getitem__)
+
+
+def _where(path: Path) -> str:
+    asked = [f"{feature} {side}" for feature, side in path if side != "?"]
+    return f" where {', '.join(asked)}" if asked else " at the root"
