@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from cli.failures import fail
 from cli.json_lines import open_lines, write_json
 from cli.options import EmbeddedFile, Kafka, settings_of
+from cli.tree import TreeFiles
+from cli.tree_versions import Compiled, Versions, read_versions
 from config.settings import KafkaSettings
 from schemas.decision import Decision, decision_adapter
 from schemas.errors import InvalidInput, InvalidRecord
@@ -26,13 +28,14 @@ def explain(
         str | None,
         typer.Option("--decisions", metavar="FILE|-", help="Decisions as JSON lines, from replay."),
     ] = None,
+    trees: TreeFiles = None,
     kafka: Kafka = None,
     file: EmbeddedFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="The decision records.")] = False,
 ) -> None:
     """Says who a learner was last taken for and what to do next, course by course, and why.
 
-    Looks in the file that `learner demo` left, or in --decisions, or with --kafka in
+    Looks in the file that `learner demo` left, or in --decisions (and --trees), or with --kafka in
     learner.decisions.
     """
     from streams.explanation import explain as in_words  # noqa: PLC0415
@@ -41,60 +44,66 @@ def explain(
         ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka, embedded__file=file
     )
     user_id = user_id.lower()
+    versions = read_versions(trees or (), settings.kafka if kafka else None)
     if source is not None:
-        found = _from_lines(source, user_id)
+        latest = _latest(_from_lines(source, user_id))
     elif kafka is not None:
-        found = iter(asyncio.run(_from_kafka(settings.kafka, user_id)))
+        latest = _latest(asyncio.run(_from_kafka(settings.kafka, user_id)))
     else:
-        found = _from_embedded(settings.embedded.file, user_id)
-    latest: dict[tuple[str, TreeId], Decision] = {}
-    for decision in found:
-        latest[(decision.course_id, decision.tree_id)] = decision
+        latest, versions = _from_embedded(settings.embedded.file, user_id, versions)
     if not latest:
         fail(f"nothing was decided about {user_id} there")
-    for decision in latest.values():
+    known = Compiled(versions)
+    for number, decision in enumerate(latest):
         if as_json:
             write_json(decision)
         else:
-            typer.echo(in_words(decision))
+            typer.echo(("\n" if number else "") + in_words(decision, known.of(decision)))
+
+
+def _latest(decisions: Iterable[Decision]) -> list[Decision]:
+    """The last one of each course and tree."""
+    latest: dict[tuple[str, TreeId], Decision] = {}
+    for decision in decisions:
+        latest[(decision.course_id, decision.tree_id)] = decision
+    return [latest[key] for key in sorted(latest)]
 
 
 def _from_lines(source: str, user_id: str) -> Iterator[Decision]:
     with open_lines(source) as lines:
         for number, line in enumerate(lines, 1):
-            if user_id.encode() in line.lower():
-                yield _decision(line, f"{source}, line {number}", user_id)
+            if user_id.encode() in line:
+                decision = _decision(line, f"{source}, line {number}")
+                if decision.user_id == user_id:
+                    yield decision
 
 
-def _decision(line: bytes, place: str, user_id: str) -> Decision:
+def _decision(line: bytes, place: str) -> Decision:
     try:
-        decision = decision_adapter.validate_json(line)
+        return decision_adapter.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InvalidRecord(f"{place}: no decision record: {first['msg']}") from None
-    if decision.user_id != user_id:
-        raise InvalidRecord(f"{place}: {user_id} is not its learner")
-    return decision
 
 
 async def _from_kafka(kafka: KafkaSettings, user_id: str) -> list[Decision]:
     from agents.topic_reader import read_topic  # noqa: PLC0415
     from agents.topics import DECISIONS  # noqa: PLC0415
 
-    key = user_id.encode()
     return [
-        _decision(record.value, f"partition {record.partition}, offset {record.offset}", user_id)
+        _decision(record.value, f"partition {record.partition}, offset {record.offset}")
         async for record in read_topic(kafka, DECISIONS)
-        if record.key == key
+        if record.key == user_id.encode()
     ]
 
 
-def _from_embedded(file: Path, user_id: str) -> Iterator[Decision]:
+def _from_embedded(file: Path, user_id: str, versions: Versions) -> tuple[list[Decision], Versions]:
     if not file.exists():
         raise InvalidInput(
-            f"{file}: there is no such file: run `learner demo` first, or name another place with "
+            f"{file}: there is no such file: run `learner demo` first, or look elsewhere with "
             "--decisions or --kafka"
         )
-    from sinks.embedded_file import decisions_of  # noqa: PLC0415
+    from sinks.embedded_file import decisions_of, versions_of  # noqa: PLC0415
 
-    return decisions_of(file, user_id)
+    published = {(tree.tree_id, tree.version): tree for tree in versions_of(file)}
+    return _latest(decisions_of(file, user_id)), {**versions, **published}

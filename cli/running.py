@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import structlog
+import typer
 
 from cli.failures import FAILED, INTERRUPTED
 from schemas.errors import LearnerError
@@ -18,16 +20,26 @@ T = TypeVar("T")
 log = structlog.get_logger("learner")
 
 
-def run_until_stopped(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+Heartbeat = Annotated[
+    Path | None,
+    typer.Option(help="File touched every second, for a health check."),
+]
+
+
+def run_until_stopped(
+    work: Callable[[asyncio.Event], Awaitable[T]], heartbeat: Path | None = None
+) -> T:
     """Runs ``work(stop)``; SIGTERM or Ctrl-C sets ``stop``, a second one ends at once.
+
+    ``heartbeat`` is touched every second while the event loop turns.
 
     Errors of ours are raised. Any other leaves the process there and then (exit code 1): what was
     under way is in doubt, and a graceful end might still commit it.
     """
-    return asyncio.run(_run(work))
+    return asyncio.run(_run(work, heartbeat))
 
 
-async def _run(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+async def _run(work: Callable[[asyncio.Event], Awaitable[T]], heartbeat: Path | None) -> T:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -39,6 +51,7 @@ async def _run(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
+    beating = asyncio.ensure_future(_beat(heartbeat)) if heartbeat else None
     try:
         return await work(stop)
     except LearnerError:
@@ -47,6 +60,15 @@ async def _run(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
         log.exception("left: start it again, it goes on from what Kafka has committed")
         _leave(FAILED)
         raise
+    finally:
+        if beating:
+            beating.cancel()
+
+
+async def _beat(file: Path) -> None:
+    while True:
+        file.touch()  # noqa: ASYNC240
+        await asyncio.sleep(1)
 
 
 def _leave(code: int) -> None:

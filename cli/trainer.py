@@ -5,10 +5,10 @@ from __future__ import annotations
 import typer
 
 from cli.options import Kafka, settings_of
-from cli.running import run_until_stopped
+from cli.running import Heartbeat, run_until_stopped
 
 
-def trainer(ctx: typer.Context, kafka: Kafka = None) -> None:
+def trainer(ctx: typer.Context, kafka: Kafka = None, heartbeat: Heartbeat = None) -> None:
     """Learns from tree.examples; only one learns at a time, a second fences the first off.
 
     Ctrl-C or SIGTERM ends it in good order. It resumes from its last snapshot.
@@ -16,4 +16,4 @@ def trainer(ctx: typer.Context, kafka: Kafka = None) -> None:
     from agents.trainer import run_trainer  # noqa: PLC0415
 
     settings = settings_of(ctx, kafka__bootstrap_servers=kafka)
-    run_until_stopped(lambda stop: run_trainer(settings, stop))
+    run_until_stopped(lambda stop: run_trainer(settings, stop), heartbeat)

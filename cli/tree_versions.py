@@ -5,15 +5,46 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from config.settings import KafkaSettings
-from schemas.errors import InvalidInput, InvalidTree
+from schemas.decision import Decision
+from schemas.errors import InvalidInput, InvalidRecord, InvalidTree
 from schemas.fields import TreeId
 from schemas.tree import TreeDocument
 
+if TYPE_CHECKING:
+    from streams.scoring import CompiledTree
+
 Versions = dict[tuple[TreeId, int], TreeDocument]
+
+
+class Compiled:
+    """Versions in the form that decides, each compiled when it is first asked for."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+        self._compiled: dict[tuple[TreeId, int], CompiledTree] = {}
+
+    def of(self, decision: Decision) -> CompiledTree:
+        """The tree that a decision says it was made by.
+
+        Raises:
+            InvalidRecord: nobody gave us that version.
+        """
+        from streams.scoring import compile_tree  # noqa: PLC0415
+
+        key = (decision.tree_id, decision.decision_version)
+        if key not in self._compiled:
+            if key not in self._versions:
+                raise InvalidRecord(
+                    f"{key[0]} version {key[1]} is not known here: name a file that holds it with "
+                    "--trees, or a Kafka that has it with --kafka"
+                )
+            self._compiled[key] = compile_tree(self._versions[key])
+        return self._compiled[key]
 
 
 def read_versions(files: Iterable[Path] = (), kafka: KafkaSettings | None = None) -> Versions:

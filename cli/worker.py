@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from cli.json_lines import write_json
 from cli.options import AppId, EveryEvent, Kafka, PinTrees, settings_of
-from cli.running import run_until_stopped
+from cli.running import Heartbeat, run_until_stopped
 
 
 def worker(
@@ -15,9 +17,11 @@ def worker(
     app_id: AppId = None,
     pin_trees: PinTrees = None,
     every_event: EveryEvent = None,
-    instance_id: str | None = typer.Option(
-        None, help="Fixed name of this worker's slot. [LEARNER_WORKER__INSTANCE_ID]"
-    ),
+    instance_id: Annotated[
+        str | None,
+        typer.Option(help="Fixed name of this worker's slot. [LEARNER_WORKER__INSTANCE_ID]"),
+    ] = None,
+    heartbeat: Heartbeat = None,
 ) -> None:
     """Folds learner.events and sends decisions; start as many as you like, they share the work.
 
@@ -34,4 +38,4 @@ def worker(
         worker__decide_on_every_event=every_event,
         worker__instance_id=instance_id,
     )
-    write_json(run_until_stopped(lambda stop: run_worker(settings, stop)))
+    write_json(run_until_stopped(lambda stop: run_worker(settings, stop), heartbeat))

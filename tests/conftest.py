@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
-from servers.kafka import Kafka, start_kafka, wait_until_answers
-from servers.kafka_jars import ServerUnavailable
-from servers.kafka_topics import delete_topics
 
 from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, Settings, WorkerSettings
+from servers.kafka import Kafka, start_kafka, wait_until_answers
+from servers.kafka_jars import ServerUnavailable
+from servers.kafka_topics import delete_topics
 
 
 def _not_here(what: str, reason: str, *, possible: bool) -> NoReturn:

@@ -9,12 +9,12 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from servers.kafka_topics import delete_topics
 
 from agents.topic_admin import create_topics
 from agents.topics import EVENTS, topic_specs
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from schemas.errors import BrokerUnavailable
+from servers.kafka_topics import delete_topics
 
 
 def settings_for(bootstrap: str, **kafka: int) -> Settings:

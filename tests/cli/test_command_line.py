@@ -21,6 +21,7 @@ COMMANDS = (
     "simulate", "topics create", "trainer", "tree list", "tree show", "worker",
 )  # fmt: skip
 
+USER = "0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c"
 LEARNER = (sys.executable, "-m", "cli.main")
 
 
@@ -54,7 +55,7 @@ def test_every_command_says_what_it_does(command: str) -> None:
 
 
 def test_settings_are_json_lines_with_secrets_hidden() -> None:
-    done = run("settings", LEARNER_KAFKA__SASL_PASSWORD="correct horse")
+    done = run("settings", **{"LEARNER_KAFKA__SASL_PASSWORD": "correct horse"})
     assert done.returncode == 0
     assert done.stderr == ""
     assert "correct horse" not in done.stdout
@@ -85,7 +86,7 @@ def test_a_wrong_setting_is_one_clear_line() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["topics create", "worker", "tree list", "explain 0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c"],
+    ["topics create", "worker", "tree list", f"explain {USER}"],
 )
 def test_an_unreachable_broker_is_one_clear_line(command: str) -> None:
     done = run(*command.split(), "--kafka", "127.0.0.1:1", LEARNER_LOG__LEVEL="error")
@@ -99,8 +100,8 @@ def test_an_unreachable_broker_is_one_clear_line(command: str) -> None:
         "convert oulad nowhere.jsonl",
         "tree list --trees nowhere.jsonl",
         "replay nowhere.jsonl",
-        "explain 0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c --decisions nowhere.jsonl",
-        "explain 0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c --file nowhere.jsonl",
+        f"explain {USER} --decisions nowhere.jsonl",
+        f"explain {USER} --file nowhere.jsonl",
     ],
 )
 def test_a_missing_file_is_one_clear_line(command: str) -> None:

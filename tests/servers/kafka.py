@@ -24,6 +24,7 @@ from typing import Any, Protocol, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
 from servers.kafka_jars import KAFKA_VERSION, ServerUnavailable, java, kafka_jars
 
 _MEGABYTE = 1_048_576
@@ -59,6 +60,8 @@ class Kafka(Protocol):
 
     bootstrap: str
 
+    @property
+    def pid(self) -> int | None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
@@ -224,6 +227,13 @@ class KafkaContainer:
 
     def kill(self) -> None:
         self._container.get_wrapped_container().kill()
+
+    @property
+    def pid(self) -> int | None:
+        """On the host, if the engine runs on it."""
+        container = self._container.get_wrapped_container()
+        container.reload()
+        return int(container.attrs["State"]["Pid"]) or None
 
     def restart(self) -> None:
         self._container.get_wrapped_container().stop()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+
 from servers.kafka import Kafka, KafkaServer
 
 
