@@ -28,9 +28,9 @@ from streams.step import Trees
 log = structlog.get_logger(__name__)
 
 Progress = Callable[[Counter[str]], None]
-"""Called about once a second with what happened to the records so far."""
+"""Called many times a second with what happened to the records so far."""
 
-_PROGRESS_SECONDS = 1.0
+_PROGRESS_SECONDS = 0.05
 
 
 def rules(worker: WorkerSettings) -> Rules:
