@@ -1,0 +1,96 @@
+"""Is a decision what its tree says of its own inputs? Works it out again and compares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from uuid import UUID
+
+from schemas.decision import Condition, Decision, EventSource
+from schemas.feature import FEATURE_INDEX, FEATURE_NAMES, FEATURES
+from schemas.fields import LABELS
+from streams.decide import DECISION_POINTS
+from streams.derived_id import derived_id
+from streams.explanation import sentence
+from streams.scoring import CompiledTree, score
+
+
+def verify(decision: Decision, tree: CompiledTree) -> tuple[str, ...]:
+    """Every difference, beginning with the field that differs; empty if the decision is confirmed.
+
+    ``tree`` is the version that the decision names. What a record cannot show of itself is not
+    judged: user_id, course_id, timestamp, traceparent, and whether previous_label was the last.
+    """
+    return (*_identity(decision, tree), *_inputs(decision), *_outcome(decision, tree))
+
+
+def _identity(decision: Decision, tree: CompiledTree) -> Iterator[str]:
+    document = tree.document
+    yield from _differs("tree_id", decision.tree_id, document.tree_id)
+    yield from _differs("decision_version", decision.decision_version, document.version)
+    yield from _differs(
+        "thresholds_at_time.version", decision.thresholds_at_time.version, document.version
+    )
+    yield from _differs("retraining_logs", decision.retraining_logs, document.retraining_logs)
+    try:
+        UUID(decision.event_id)
+    except ValueError:
+        yield f"event_id: {decision.event_id!r} is no UUID"
+    else:
+        expected = derived_id(decision.event_id, document.tree_id)
+        yield from _differs("decision_id", decision.decision_id, expected)
+    yield from _differs("event_source", decision.event_source, _source(decision))
+    if decision.previous_label not in {"", *LABELS[document.tree_id]}:
+        yield f"previous_label: {decision.previous_label!r} is no label of {document.tree_id}"
+
+
+def _source(decision: Decision) -> EventSource:
+    changed = decision.decision_label != decision.previous_label
+    return DECISION_POINTS.get(decision.event_type, "label_change" if changed else "every_event")
+
+
+def _inputs(decision: Decision) -> Iterator[str]:
+    given = decision.input_attributes
+    for feature in FEATURES:
+        value = given.get(feature.name)
+        if value is None:
+            yield f"input_attributes.{feature.name}: missing"
+        elif not math.isfinite(value) or not feature.low <= value <= feature.high:
+            yield (
+                f"input_attributes.{feature.name}: {value} is outside "
+                f"{feature.low:g} to {feature.high:g}"
+            )
+    for name in given:
+        if name not in FEATURE_INDEX:
+            yield f"input_attributes.{name}: no such feature"
+
+
+def _outcome(decision: Decision, tree: CompiledTree) -> Iterator[str]:
+    given = decision.input_attributes
+    if any(name not in given for name in FEATURE_NAMES):
+        return
+    features = tuple([given[name] for name in FEATURE_NAMES])
+    result = score(tree, features)
+    yield from _differs("decision_label", decision.decision_label, result.label)
+    yield from _differs("class_distribution", decision.class_distribution, result.distribution)
+    yield from _differs("flagged_rules_hit", decision.flagged_rules_hit, result.rule_ids)
+    path = tuple(
+        [
+            Condition(c.rule_id, c.feature, features[place], c.operator, c.threshold)
+            for c, place in result.conditions
+        ]
+    )
+    yield from _differs("thresholds_at_time.path", decision.thresholds_at_time.path, path)
+    words = sentence(
+        tree.document.tree_id,
+        result.label,
+        result.distribution[result.label],
+        tree.document.version,
+        path,
+    )
+    yield from _differs("llm_prompt_output", decision.llm_prompt_output, words)
+
+
+def _differs(field: str, given: object, expected: object) -> Iterator[str]:
+    if given != expected:
+        yield f"{field}: {given!r} where the tree gives {expected!r}"
