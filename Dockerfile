@@ -15,6 +15,7 @@ COPY sinks sinks
 COPY config config
 COPY converters converters
 COPY simulation simulation
+COPY demo demo
 COPY cli cli
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation .

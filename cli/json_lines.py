@@ -27,19 +27,30 @@ def write_lines(lines: Iterable[bytes]) -> None:
             out.write(line + b"\n")
 
 
+LONGEST_LINE = 4 * 1024 * 1024
+"""Bytes; what a line has beyond is skipped, so that no input can fill the memory."""
+
+
 @contextmanager
-def open_lines(source: str) -> Iterator[BinaryIO]:
-    """A file of JSON lines, or stdin for ``-``.
+def open_lines(source: str) -> Iterator[Iterator[bytes]]:
+    """The lines of a file, or of stdin for ``-``, with their ends.
 
     Raises:
         InvalidInput: it cannot be opened.
     """
     if source == "-":
-        yield sys.stdin.buffer
+        yield _lines(sys.stdin.buffer)
         return
     try:
         file = open(source, "rb")  # noqa: SIM115
     except OSError as error:
         raise InvalidInput(f"{source}: {error.strerror}") from None
     with file:
-        yield file
+        yield _lines(file)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    while line := file.readline(LONGEST_LINE):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE)

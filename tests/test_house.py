@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from config.reference import settings_reference
 from config.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "cli")
+PRODUCT = (
+    "schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "demo", "cli"
+)  # fmt: skip
 FILES = sorted(
     file
     for folder in PRODUCT
@@ -54,16 +57,17 @@ def test_the_settings_reference_is_current() -> None:
     assert written == settings_reference(), "stale: run `make schemas`"
 
 
-def test_there_are_decision_records() -> None:
-    assert len(RECORDS) >= 5
+def test_decision_records_are_numbered_without_a_gap() -> None:
+    numbers = [int(record.name[:4]) for record in RECORDS]
+    assert numbers == list(range(1, len(RECORDS) + 1))
+    assert len(numbers) >= 5
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
-def test_a_decision_record_is_short_whole_and_listed(record: Path) -> None:
+def test_a_decision_record_is_short_numbered_and_listed(record: Path) -> None:
     text = record.read_text()
     assert len(text.splitlines()) <= 25
-    for part in ("**Context.**", "**Decision.**", "**Consequence.**"):
-        assert part in text
+    assert text.startswith(f"# {int(record.name[:4])}. ")
     assert f"]({record.name})" in (ROOT / "docs" / "decisions" / "README.md").read_text()
 
 
@@ -86,3 +90,29 @@ def test_decision_records_named_in_the_code_exist() -> None:
         for number in re.findall(r"docs/decisions/(\d{4})", file.read_text())
     }
     assert {pair for pair in named if pair[1] not in numbers} == set()
+
+
+def test_the_runtime_lock_holds_only_what_the_code_imports() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    later = {re.split(r"[<>=]", need)[0] for needs in extras.values() for need in needs}
+    assert "redis" in later
+    runtime, dev = (locked(ROOT / "requirements" / f"{name}.lock") for name in ("runtime", "dev"))
+    assert not later & runtime
+    assert later <= dev
+    assert runtime <= dev
+
+
+def test_locks_have_hashes_and_name_no_index() -> None:
+    for name in ("runtime", "dev"):
+        text = (ROOT / "requirements" / f"{name}.lock").read_text()
+        assert "://" not in text
+        assert "index" not in text
+        entries = re.split(r"\n(?=\S)", text)
+        without = [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry]
+        assert without == []
+
+
+def locked(file: Path) -> set[str]:
+    return set(re.findall(r"^([a-z0-9.-]+)==", file.read_text(), re.MULTILINE))

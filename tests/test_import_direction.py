@@ -17,7 +17,8 @@ MAY_IMPORT = {
     "simulation": {"schemas"},
     "sinks": {"schemas", "config"},
     "agents": {"schemas", "streams", "config"},
-    "cli": {"schemas", "streams", "config", "converters", "simulation", "sinks", "agents"},
+    "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents"},
+    "cli": {"schemas", "streams", "config", "converters", "simulation", "sinks", "agents", "demo"},
 }
 """Whom a folder may import besides itself."""
 

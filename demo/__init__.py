@@ -1,0 +1,1 @@
+"""The embedded run: a simulated class through worker and trainer, on the embedded broker."""
