@@ -8,6 +8,7 @@ from datetime import date
 from pydantic import TypeAdapter, with_config
 
 from schemas.fields import (
+    ActivityType,
     Count,
     FlaggedType,
     Format,
@@ -18,10 +19,10 @@ from schemas.fields import (
 )
 from schemas.state import STRICT
 
-MODULE_ORDER_WINDOW = 30
-CONTENT_FLAGS_WINDOW = 30
-OPEN_SESSIONS_WINDOW = 4
-COURSES_WINDOW = 32
+MODULE_ORDER_WINDOW = 12
+CONTENT_FLAGS_WINDOW = 6
+RECENT_SESSIONS_WINDOW = 4
+COURSE_SKETCH_SIZE = 24
 
 
 @with_config(STRICT)
@@ -56,12 +57,13 @@ class ContentFlag:
 
 @with_config(STRICT)
 @dataclass
-class OpenSession:
-    """A session of which only one end has been seen; the other may still come, in any order."""
+class SessionEnds:
+    """A session as far as it is known: either end may still come, in any order."""
 
     session_id: str
     start_time: UtcTime | None = None
     end_time: UtcTime | None = None
+    activity_type: ActivityType = "mixed"
 
 
 @with_config(STRICT)
@@ -69,12 +71,14 @@ class OpenSession:
 class Behavior:
     """One learner's habits across courses, all windows bounded.
 
-    ``course_id`` is the course of the latest activity ("" before the first). Times in seconds.
+    ``course_id`` is the course of the latest activity ("" before the first), which was at
+    ``course_active_at``. Times in seconds.
     ``active_time_distribution``: events by UTC hour, keys "00"–"23".
     ``retention_span``: mean length of a finished session, seconds.
     ``exploratory_behavior_score``: 0–1, formula in ``streams.behavior``.
     ``total_courses``, ``avg_score`` (0–1), ``dominant_format``, ``last_activity_date``: the
-    source's cross-course summary. ``offset``: source offset last folded in, -1 for none.
+    source's cross-course summary. ``course_sketch``: `streams.distinct_courses`.
+    ``offset``: source offset last folded in, -1 for none.
     """
 
     user_id: UserId
@@ -99,8 +103,9 @@ class Behavior:
     format_time: dict[Format, Total] = field(default_factory=dict)
     sessions: Count = 0
     session_seconds: Total = 0.0
-    open_sessions: tuple[OpenSession, ...] = ()
-    courses: tuple[str, ...] = ()
+    recent_sessions: tuple[SessionEnds, ...] = ()
+    course_active_at: UtcTime | None = None
+    course_sketch: tuple[int, ...] = ()
     seen_days: tuple[int, ...] = ()
     offset: int = -1
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, with_config
 
+from schemas.behavior import SessionEnds
 from schemas.fields import (
     ActivityType,
     Count,
@@ -19,11 +20,12 @@ from schemas.fields import (
 )
 from schemas.state import STRICT
 
-QUIZ_ATTEMPTS_WINDOW = 20
-SESSION_LOGS_WINDOW = 10
-CONFIDENCE_WINDOW = 30
-TOPICS_WINDOW = 60
-SKILLS_WINDOW = 40
+QUIZ_ATTEMPTS_WINDOW = 10
+SESSION_LOGS_WINDOW = 4
+OPEN_SESSIONS_WINDOW = 2
+CONFIDENCE_WINDOW = 10
+TOPICS_WINDOW = 16
+SKILLS_WINDOW = 8
 PENDING_WINDOW = 2
 
 
@@ -86,7 +88,6 @@ class Tally:
 
     count: Count
     score_sum: Total
-    last_at: UtcTime
 
 
 @with_config(STRICT)
@@ -132,6 +133,9 @@ class Engagement:
     ``confidence_score_by_topic``: latest told, 0–1. ``topic_scores``: percentage, 0–100.
     ``skill_scores``: 0–10. ``PMI``: bits. ``redo_topics``, ``flagged_topics``: topic ids.
     Formulas stand in the folds (``streams.engagement`` and beside it).
+    ``module_at``: when the learner was last seen in ``module_id``. ``topic_last_at`` and
+    ``skill_last_at``: the latest event that told something of the topic or skill; who was touched
+    least recently is forgotten first, with all that stands here of it.
     ``labels`` holds the label last given by each tree. ``offset``: source offset last folded in.
     """
 
@@ -149,14 +153,15 @@ class Engagement:
     session_logs: tuple[SessionLog, ...] = ()
     format_performance_mismatch: dict[Format, FormatMatch] = field(default_factory=dict)
 
-    module_entered_at: UtcTime | None = None
+    module_at: UtcTime | None = None
     confidence_reports: tuple[ConfidenceReport, ...] = ()
-    flagged_at: dict[str, UtcTime] = field(default_factory=dict)
+    topic_last_at: dict[str, UtcTime] = field(default_factory=dict)
     topic_tallies: dict[str, Tally] = field(default_factory=dict)
     skill_tallies: dict[str, Tally] = field(default_factory=dict)
+    skill_last_at: dict[str, UtcTime] = field(default_factory=dict)
     format_tallies: dict[Format, Tally] = field(default_factory=dict)
     calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
-    open_sessions: tuple[tuple[str, UtcTime, ActivityType, Literal["start", "end"]], ...] = ()
+    open_sessions: tuple[SessionEnds, ...] = ()
     attempts: Count = 0
     score_sum: Total = 0.0
     retries: Count = 0

@@ -45,13 +45,18 @@ class WritingMetrics:
 @with_config(STRICT)
 @dataclass
 class WritingTotals:
-    """The sums that `WritingMetrics` is worked out from; sums do not depend on order."""
+    """The sums that `WritingMetrics` is worked out from; sums do not depend on order.
+
+    ``distinct_words``: summed over segments of a text. ``pronouns``: all personal ones, of which
+    ``third_person_pronouns`` are in the third person.
+    """
 
     texts: Count = 0
     sentences: Count = 0
     words: Count = 0
     distinct_words: Count = 0
     pronouns: Count = 0
+    third_person_pronouns: Count = 0
     contractions: Count = 0
 
 
