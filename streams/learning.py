@@ -8,7 +8,6 @@ Hoeffding adaptive tree (Bifet & Gavaldà 2009), whose branches are replaced whe
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import sys
 from collections import deque
@@ -142,7 +141,7 @@ class OnlineTree:
         tree = cls(champion, learning)
         try:
             packed = base64.b64decode(snapshot.model, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # binascii.Error is one
             raise InvalidRecord(f"model: not in base64 ({error})") from None
         decode_model(packed, tree._model)
         tree._challenger = snapshot.challenger
@@ -204,7 +203,8 @@ class OnlineTree:
             return None
         nodes = export_nodes(self._model, self.tree_id)
         changed = changes(self.champion, nodes)
-        if not changed:
+        # A single leaf says the same of everybody: often right, and of no use to anyone.
+        if not changed or len(nodes) == 1:
             return None
         document = TreeDocument(
             tree_id=self.tree_id,
