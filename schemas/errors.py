@@ -6,6 +6,7 @@ LearnerError
 ├── InvalidRecord      a decision, example or snapshot that is not what it claims to be
 ├── InvalidInput       a file or folder that a command cannot read
 ├── BrokerUnavailable  Kafka, or one of its topics, is not there
+├── Fenced             another process has taken this one's place
 └── InvalidSetting     a setting that cannot be used
 """
 
@@ -46,6 +47,10 @@ class InvalidInput(LearnerError):
 
 class BrokerUnavailable(LearnerError):
     """Kafka, or one of its topics, is not there."""
+
+
+class Fenced(LearnerError):
+    """Another process has taken this one's place; what this one would still send is refused."""
 
 
 class InvalidSetting(LearnerError):

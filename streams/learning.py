@@ -133,11 +133,20 @@ class OnlineTree:
 
     @classmethod
     def resume(cls, snapshot: TreeSnapshot, champion: TreeDocument, learning: Learning) -> Self:
-        """The tree as it was; ``champion`` is the document of the snapshot's version.
+        """The tree as it was; ``champion`` is the version now in force.
+
+        If that is a later one than the snapshot's, the comparison with it begins anew.
 
         Raises:
-            InvalidRecord: the model in the snapshot is not what we write.
+            InvalidRecord: the model in the snapshot is not what we write, or the version in force
+                is an earlier one.
         """
+        if champion.version < snapshot.champion_version:
+            raise InvalidRecord(
+                f"{champion.tree_id}: the snapshot knows version {snapshot.champion_version}, "
+                f"tree.versions ends with {champion.version}: the topic was emptied. Delete and "
+                "create tree.snapshots too, to learn from the beginning"
+            )
         tree = cls(champion, learning)
         try:
             packed = base64.b64decode(snapshot.model, validate=True)
@@ -147,8 +156,9 @@ class OnlineTree:
         tree._challenger = snapshot.challenger
         tree._champions = snapshot.champion
         tree._baseline = snapshot.baseline
-        tree._race_challenger = snapshot.since_champion_challenger
-        tree._race_champion = snapshot.since_champion_champion
+        if champion.version == snapshot.champion_version:
+            tree._race_challenger = snapshot.since_champion_challenger
+            tree._race_champion = snapshot.since_champion_champion
         tree._label_counts = snapshot.label_counts
         tree._recent.extend(snapshot.recent_ids)
         return tree

@@ -1,0 +1,34 @@
+"""What Kafka's client raises, in words for the person who has to do something about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from config.settings import KafkaSettings
+from schemas.errors import BrokerUnavailable, Fenced
+
+
+@contextmanager
+def broker_errors(kafka: KafkaSettings) -> Iterator[None]:
+    """Raises, instead of aiokafka's own:
+
+    Raises:
+        Fenced: another producer has the same transactional id.
+        BrokerUnavailable: nobody answers (in time), or Kafka refused.
+    """
+    try:
+        yield
+    except ProducerFenced:
+        raise Fenced(
+            "another process was started in this one's place, and does its work now: let only one "
+            "of them run"
+        ) from None
+    except (KafkaError, TimeoutError, OSError) as error:
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise BrokerUnavailable(
+            f"no answer from Kafka at {kafka.bootstrap_servers} ({what}): start it, or say where "
+            "it is with LEARNER_KAFKA__BOOTSTRAP_SERVERS"
+        ) from None

@@ -1,0 +1,38 @@
+"""Reading a topic by hand: every partition, no group, positions of our own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.errors import BrokerUnavailable
+
+_WAIT_MS = 200
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """All partitions, by a consumer that was started.
+
+    Raises:
+        BrokerUnavailable: the topic is not there.
+    """
+    await consumer.topics()
+    numbers = consumer.partitions_for_topic(topic)
+    if not numbers:
+        raise BrokerUnavailable(f"topic {topic} is not there: run `learner topics create`")
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+async def read_to_end(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> AsyncIterator[ConsumerRecord]:
+    """From where the consumer stands to where the partitions end now.
+
+    It is done when the position says so: at the end of a transaction stands a marker, no record.
+    """
+    ends = await consumer.end_offsets(list(partitions))
+    while behind := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+        for records in (await consumer.getmany(*behind, timeout_ms=_WAIT_MS)).values():
+            for record in records:
+                yield record

@@ -1,0 +1,137 @@
+"""The trainer's memory on Kafka: versions and snapshot written as one, the newest snapshot read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from pydantic import ValidationError
+
+from agents.broker_errors import broker_errors
+from agents.group_less import partitions_of, read_to_end
+from agents.kafka_client import committed_reader, connection
+from agents.topics import SNAPSHOTS, TREE_VERSIONS
+from config.settings import Settings
+from schemas.errors import InvalidRecord
+from schemas.snapshot import MAX_SNAPSHOT_BYTES, TrainerSnapshot, snapshot_adapter
+from schemas.tree import TreeDocument
+
+SNAPSHOT_KEY = b"trainer"
+_ROOM_BYTES = 8 * 1024 * 1024
+_TRANSACTION_MS = 15_000
+_STOP_SECONDS = 5
+_FIRST_LOOK_BACK = 16
+
+
+class TrainerLog:
+    """One transactional producer: whoever starts one fences the trainer before."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka
+        self._wait = settings.worker.transaction_wait_seconds
+        self._producer = AIOKafkaProducer(
+            **connection(settings.kafka),
+            transactional_id=f"{settings.worker.app_id}-trainer",
+            transaction_timeout_ms=_TRANSACTION_MS,
+            max_request_size=_ROOM_BYTES,
+        )
+
+    async def fence(self) -> None:
+        """From here on no trainer that was started before can write.
+
+        Raises:
+            BrokerUnavailable: Kafka is not there.
+        """
+        try:
+            with broker_errors(self._kafka):
+                await self._producer.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def write(self, versions: Iterable[TreeDocument], snapshot: TrainerSnapshot) -> None:
+        """Versions and snapshot in one transaction: all or nothing.
+
+        Raises:
+            Fenced: a later trainer has taken over.
+            BrokerUnavailable: not done in time; what became of it, the next start finds out.
+            InvalidRecord: the snapshot is larger than a record may be.
+        """
+        value = snapshot_adapter.dump_json(snapshot)
+        if len(value) > MAX_SNAPSHOT_BYTES:
+            raise InvalidRecord(
+                f"the trainer's snapshot has {len(value):,} bytes, {MAX_SNAPSHOT_BYTES:,} is the "
+                "most: lower LEARNER_TRAINER__MAX_DEPTH"
+            )
+        with broker_errors(self._kafka):
+            async with asyncio.timeout(self._wait):
+                await self._producer.begin_transaction()
+                deliveries = [
+                    await self._producer.send(
+                        TREE_VERSIONS,
+                        document.model_dump_json().encode(),
+                        f"{document.tree_id}:{document.version}".encode(),
+                        partition=0,
+                    )
+                    for document in versions
+                ]
+                deliveries.append(
+                    await self._producer.send(SNAPSHOTS, value, SNAPSHOT_KEY, partition=0)
+                )
+                await asyncio.gather(*deliveries)
+                await self._producer.commit_transaction()
+
+    async def newest(self) -> TrainerSnapshot | None:
+        """The last snapshot that was committed; call it after `fence`, so that it stays the last.
+
+        Raises:
+            InvalidRecord: it is not a snapshot.
+            BrokerUnavailable: Kafka or the topic is not there.
+        """
+        consumer = committed_reader(
+            self._kafka, auto_offset_reset="none", max_partition_fetch_bytes=_ROOM_BYTES
+        )
+        try:
+            with broker_errors(self._kafka):
+                await consumer.start()
+                tp, *_ = await partitions_of(consumer, SNAPSHOTS)
+                raw = await _last_value(consumer, tp)
+        finally:
+            await consumer.stop()
+        if raw is None:
+            return None
+        try:
+            return snapshot_adapter.validate_json(raw)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise InvalidRecord(
+                f"the last record on {SNAPSHOTS} is no snapshot ({where}: {first['msg']}): delete "
+                "the topic and create it anew to let the trainer learn from the beginning"
+            ) from None
+
+    async def stop(self) -> None:
+        """Lets go; a fenced or cut-off producer is not waited for."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._producer.stop()
+
+
+async def _last_value(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bytes | None:
+    """Looks at the end first: uncompacted, the topic may hold thousands of snapshots."""
+    consumer.assign([tp])
+    begin = (await consumer.beginning_offsets([tp]))[tp]
+    end = (await consumer.end_offsets([tp]))[tp]
+    back = _FIRST_LOOK_BACK
+    while True:
+        start = max(begin, end - back)
+        consumer.seek(tp, start)
+        found: bytes | None = None
+        async for record in read_to_end(consumer, [tp]):
+            if record.key == SNAPSHOT_KEY:
+                found = record.value
+        if found is not None or start == begin:
+            return found
+        back *= 8
