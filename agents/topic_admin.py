@@ -41,6 +41,16 @@ async def create_topics(settings: Settings) -> list[TopicReport]:
         return await _compare(admin, specs, settings.kafka, created)
 
 
+async def partition_counts(kafka: KafkaSettings) -> dict[str, int]:
+    """How many partitions each topic has that is there.
+
+    Raises:
+        BrokerUnavailable: nobody answers within seconds.
+    """
+    async with _admin(kafka) as admin:
+        return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+
+
 def _specs(settings: Settings) -> tuple[TopicSpec, ...]:
     return topic_specs(settings.kafka, settings.worker)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from agents.kafka_client import committed_reader
+from agents.topic_admin import partition_counts
 from config.settings import KafkaSettings
 from schemas.errors import BrokerUnavailable
 
-_CONNECT_SECONDS = 5
 _POLL_MS = 500
 
 
@@ -22,21 +20,13 @@ async def read_topic(kafka: KafkaSettings, topic: str) -> AsyncIterator[Consumer
     Raises:
         BrokerUnavailable: nobody answers within seconds, or the topic is not there.
     """
+    count = (await partition_counts(kafka)).get(topic, 0)
+    if not count:
+        raise BrokerUnavailable(f"topic {topic} is not there: run `learner topics create`")
     consumer = committed_reader(kafka)
+    await consumer.start()
     try:
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await consumer.start()
-                await consumer.topics()
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise BrokerUnavailable(
-                f"no Kafka answers at {kafka.bootstrap_servers} ({type(error).__name__}): start "
-                "one, or set LEARNER_KAFKA__BOOTSTRAP_SERVERS"
-            ) from None
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise BrokerUnavailable(f"topic {topic} is not there: run `learner topics create`")
-        for number in sorted(numbers):
+        for number in range(count):
             tp = TopicPartition(topic, number)
             consumer.assign([tp])
             begin = (await consumer.beginning_offsets([tp]))[tp]

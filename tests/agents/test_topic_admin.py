@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from agents.topic_admin import create_topics
+from agents.topic_admin import create_topics, partition_counts
 from agents.topics import EVENTS, topic_specs
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from schemas.errors import BrokerUnavailable
@@ -33,6 +33,7 @@ async def test_creates_every_topic_and_a_second_run_changes_nothing(kafka_bootst
     assert {report.topic for report in first} == {
         spec.name for spec in topic_specs(settings.kafka, settings.worker)
     }
+    assert (await partition_counts(settings.kafka))[EVENTS] == 4
     second = await create_topics(settings)
     assert [(report.state, report.differences) for report in second] == [("ready", ())] * len(first)
 
@@ -46,7 +47,7 @@ async def test_tells_how_an_existing_topic_differs(kafka_bootstrap: str) -> None
     ]
     for done in admin.create_topics(made).values():
         done.result()
-    while EVENTS not in admin.list_topics().topics:  # noqa: ASYNC110
+    while EVENTS not in admin.list_topics().topics:
         await asyncio.sleep(0.02)
     reports = {made.topic: made for made in await create_topics(settings_for(kafka_bootstrap))}
     assert reports[EVENTS].state == "differs"
