@@ -23,7 +23,7 @@ test: .venv/dev.installed
 	@$(BIN)/pytest $(ARGS)
 
 bench: .venv/dev.installed
-	@PYTHONPATH=tests:. $(BIN)/python -m bench
+	@PYTHONPATH=.:tests $(BIN)/python -m bench
 
 check: .venv/dev.installed
 	@$(BIN)/ruff check

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -28,14 +29,16 @@ LEARNER = (sys.executable, "-m", "cli.main")
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, so that nothing is patched away."""
     ours = {k: v for k, v in os.environ.items() if not k.startswith("LEARNER_")}
-    return subprocess.run(
-        [*LEARNER, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**ours, "TERM": "dumb", **environment},
-    )
+    with TemporaryDirectory() as elsewhere:
+        return subprocess.run(
+            [*LEARNER, *arguments],
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**ours, "TERM": "dumb", **environment},
+        )
 
 
 def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
