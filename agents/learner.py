@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiokafka import TopicPartition
-from faust.types import TP, EventT, StreamT
+from faust import Table
+from faust.types import TP, EventT
 
 from agents import topics
 from agents.faust_mends import LearnerApp, OwnRecoveryTables
@@ -46,7 +47,10 @@ class LearnerAgent:
         self.app.take_over = self._take_over
         self.app.reading_from = self._reading_from
         self._tables = {
-            name: self.app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
+            name: cast(
+                Table[Any, Any],
+                self.app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes),
+            )
             for name in topics.TABLES
         }
         events = self.app.topic(
@@ -64,7 +68,7 @@ class LearnerAgent:
         """Whether partitions are owned and being read."""
         return bool(self._owners) and not self.app.rebalancing
 
-    async def _fold_lists(self, stream: StreamT[Any]) -> None:
+    async def _fold_lists(self, stream: Any) -> None:
         stream = stream.noack()
         async for event in stream.events():
             events = [event, *self._queued(stream, event)]
@@ -77,7 +81,7 @@ class LearnerAgent:
             for done in events:
                 self.app.consumer.ack(done.message)
 
-    def _queued(self, stream: StreamT[Any], first: EventT[Any]) -> list[EventT[Any]]:
+    def _queued(self, stream: Any, first: EventT[Any]) -> list[EventT[Any]]:
         """What came in while the batch before was on its way; of this generation only."""
         consumer, queue = self.app.consumer, stream.channel.queue
         more: list[EventT[Any]] = []

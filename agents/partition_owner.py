@@ -109,8 +109,8 @@ class PartitionOwner:
         for example in batch.examples:
             yield Outgoing(topics.EXAMPLES, example.user_id.encode(), encode(example))
         for letter in batch.dead_letters:
-            key = letter.dead_letter_id.encode()
-            yield Outgoing(topics.DEAD_LETTERS, key, letter.model_dump_json().encode())
+            letter_id = letter.dead_letter_id.encode()
+            yield Outgoing(topics.DEAD_LETTERS, letter_id, letter.model_dump_json().encode())
         for table, changes in changed.items():
             topic = self._changelog_of[table]
             for key, (raw, _) in changes.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from aiokafka import TopicPartition
 
+from agents.group_less import read_to_end
 from agents.kafka_client import committed_reader
 from config.settings import KafkaSettings
 
@@ -29,17 +30,12 @@ async def restore(kafka: KafkaSettings, topics: list[str], partition: int, apply
     try:
         partitions = [TopicPartition(topic, partition) for topic in topics]
         consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
         for tp, offset in (await consumer.beginning_offsets(partitions)).items():
             consumer.seek(tp, offset)
         count = 0
-        while True:
-            behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
-            if not behind:
-                return count
-            for records in (await consumer.getmany(*behind, timeout_ms=200)).values():
-                count += len(records)
-                for record in records:
-                    apply(record.topic, record.key, record.value)
+        async for record in read_to_end(consumer, partitions):
+            apply(record.topic, record.key, record.value)
+            count += 1
+        return count
     finally:
         await consumer.stop()

@@ -12,17 +12,18 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from aiokafka.errors import KafkaError
-from config.seed_trees import seed_trees
-from streams.scoring import compile_tree
 
 from agents import topics
+from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
 from agents.learner import LearnerAgent
 from agents.tree_versions import TreeVersions
+from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from schemas.errors import BrokerUnavailable
+from schemas.tree import TreeDocument
 from streams.rules import Rules
+from streams.scoring import compile_tree
 from streams.step import Trees
 
 log = structlog.get_logger(__name__)
@@ -70,7 +71,7 @@ async def run_worker(
     try:
         while not stopping.done():
             await asyncio.wait(
-                {stopping, failed},
+                (stopping, failed),
                 timeout=_PROGRESS_SECONDS,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -95,25 +96,27 @@ class CurrentTrees:
         }
 
     def compiled(self) -> Trees:
+        """What the next batch decides with."""
         return self._compiled
+
+    def adopt(self, document: TreeDocument) -> None:
+        """Puts a version in force: a new mapping, so a batch under way keeps the one it has."""
+        self._compiled = {**self._compiled, document.tree_id: compile_tree(document)}
+        log.info("tree in force", tree_id=document.tree_id, version=document.version)
 
 
 async def _partitions(kafka: KafkaSettings, app_id: str) -> int:
     """How many partitions ``learner.events`` has; all that goes with it must have as many."""
     consumer = committed_reader(kafka)
     try:
-        await consumer.start()
-        there = await consumer.topics()
-        counts = {name: len(consumer.partitions_for_topic(name) or ()) for name in there}
-    except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(
-            f"no Kafka answers at {kafka.bootstrap_servers} ({error}): start it, or say where it "
-            "is with LEARNER_KAFKA__BOOTSTRAP_SERVERS"
-        ) from None
+        with broker_errors(kafka):
+            await consumer.start()
+            cluster = await consumer._client.fetch_all_metadata()
     finally:
         await consumer.stop()
     co_partitioned = [topics.changelog(app_id, table) for table in topics.TABLES]
     co_partitioned += [topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS]
+    counts = {name: len(cluster.partitions_for_topic(name) or ()) for name in cluster.topics()}
     for name in (topics.EVENTS, *co_partitioned, topics.TREE_VERSIONS):
         if not counts.get(name):
             raise BrokerUnavailable(f"topic {name} is not there: run `learner topics create`")

@@ -74,7 +74,8 @@ def step(learner: Learner, event: LearnerEvent, trees: Trees, rules: Rules) -> S
     """Folds one new event and decides. The learner given is left as it is."""
     profile = fold_profile(learner.profile, event)
     behavior = fold_behavior(learner.behavior, event)
-    engagement, examples = learner.engagement, ()
+    engagement = learner.engagement
+    examples: tuple[TreeExample, ...] = ()
     if event.course_id is not None:
         engagement, examples = settle(engagement, event)
     if event.course_id is not None or event.type == "profile.updated":
