@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,4 +70,18 @@ def settings_of(ctx: typer.Context, *, quiet_libraries: bool = False, **flags: A
     }
     settings = load_settings(given.flags, given.env_file)
     configure_logging(settings.log, libraries=not quiet_libraries)
+    return settings
+
+
+def settings_with_kafka(ctx: typer.Context, **flags: Any) -> Settings:
+    """The same for a command that goes on for long, once Kafka has answered.
+
+    Raises:
+        BrokerUnavailable: it does not; said once, and not by the libraries' logs as well.
+    """
+    from agents.topic_admin import partition_counts  # noqa: PLC0415
+
+    settings = settings_of(ctx, quiet_libraries=True, **flags)
+    asyncio.run(partition_counts(settings.kafka))
+    configure_logging(settings.log)
     return settings

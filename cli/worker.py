@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.json_lines import write_json
-from cli.options import AppId, EveryEvent, Kafka, PinTrees, settings_of
+from cli.options import AppId, EveryEvent, Kafka, PinTrees, settings_with_kafka
 from cli.running import Heartbeat, run_until_stopped
 
 
@@ -30,7 +30,7 @@ def worker(
     """
     from agents.worker import run_worker  # noqa: PLC0415
 
-    settings = settings_of(
+    settings = settings_with_kafka(
         ctx,
         kafka__bootstrap_servers=kafka,
         worker__app_id=app_id,
