@@ -1,7 +1,8 @@
 """`Decision`: what a tree said of a learner, with everything needed to work it out again.
 
 Section 5 of the source, attribute by attribute. A plain dataclass like the table states, since one
-is made for nearly every event; ``decision_adapter`` validates what comes from outside.
+is made for nearly every event (frozen ones take three times as long to make), and like them never
+edited once made; ``decision_adapter`` validates what comes from outside.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ EventSource = Literal["onboarding", "quiz_submit", "topic_change", "label_change
 
 
 @with_config(STRICT)
-@dataclass(frozen=True)
+@dataclass
 class Condition:
     """One step of the path: ``value`` of ``feature`` against ``threshold``."""
 
@@ -32,7 +33,7 @@ class Condition:
 
 
 @with_config(STRICT)
-@dataclass(frozen=True)
+@dataclass
 class Thresholds:
     """The rules in effect: the version of the tree, and the thresholds that were asked."""
 
@@ -41,7 +42,7 @@ class Thresholds:
 
 
 @with_config(STRICT)
-@dataclass(frozen=True)
+@dataclass
 class Decision:
     """``timestamp`` is the event's ``occurred_at``. ``class_distribution`` sums to 1.
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from schemas.decision import Condition
 from schemas.feature import FEATURE_INDEX
 from schemas.fields import LABELS
-from schemas.tree import Branch, Leaf, TreeDocument
+from schemas.tree import Leaf, TreeDocument
 from streams.wording import Asked, sentence_template
 
 
 class Asking(NamedTuple):
-    """One condition of a path: ``condition.value`` is 0 here, ``place`` says where it stands."""
+    """A `Condition` of a path, with the place of its feature instead of a learner's value."""
 
-    condition: Condition
+    rule_id: str
+    feature: str
     place: int
+    operator: Literal["<=", ">"]
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Score:
     """What one leaf says; made once per leaf, so it is shared and never edited.
 
     ``distribution``: share of each label with any weight, sums to 1, in the order of ``LABELS``.
-    ``label``: the largest share, the first of ``LABELS`` among equals. ``rule_ids``: root to leaf.
+    ``label``: the heaviest, the first of ``LABELS`` among equals. ``rule_ids``: root to leaf.
     ``template``, ``slots``: ``llm_prompt_output`` without its figures, and the features of these.
     """
 
@@ -35,9 +38,22 @@ class Score:
     template: str
     slots: tuple[int, ...]
 
+    def path(self, features: tuple[float, ...]) -> tuple[Condition, ...]:
+        """The conditions on the way here, with the learner's values."""
+        return tuple(
+            [
+                Condition(rule_id, feature, features[place], operator, threshold)
+                for rule_id, feature, place, operator, threshold in self.conditions
+            ]
+        )
+
+    def sentence(self, features: tuple[float, ...]) -> str:
+        """``llm_prompt_output`` with the learner's values."""
+        return self.template % tuple([features[place] for place in self.slots])
+
 
 Node: TypeAlias = "tuple[int, float, Node, Node] | Score"
-"""(index of the feature, threshold, at most it, above it), or a leaf."""
+"""(place of the feature, threshold, at most it, above it), or a leaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +85,24 @@ def _compile(
     rule_ids = (*rule_ids, node.rule_id)
     if isinstance(node, Leaf):
         return _leaf(document, node, rule_ids, path)
-    index = FEATURE_INDEX[node.feature]
+    place = FEATURE_INDEX[node.feature]
+    below = Asking(node.rule_id, node.feature, place, "<=", node.threshold)
+    above = below._replace(operator=">")
     return (
-        index,
+        place,
         node.threshold,
-        _compile(document, node.left, rule_ids, (*path, _asking(node, index, below=True))),
-        _compile(document, node.right, rule_ids, (*path, _asking(node, index, below=False))),
+        _compile(document, node.left, rule_ids, (*path, below)),
+        _compile(document, node.right, rule_ids, (*path, above)),
     )
-
-
-def _asking(node: Branch, index: int, *, below: bool) -> Asking:
-    operator = "<=" if below else ">"
-    return Asking(Condition(node.rule_id, node.feature, 0.0, operator, node.threshold), index)  # type: ignore[arg-type]
 
 
 def _leaf(
     document: TreeDocument, leaf: Leaf, rule_ids: tuple[str, ...], path: tuple[Asking, ...]
 ) -> Score:
     distribution = _shares(document, leaf)
-    label = max(distribution, key=distribution.__getitem__)
-    asked = [Asked(c.feature, c.operator, c.threshold) for c, _ in path]
+    # By weight, since two weights may round to one share.
+    label = max(distribution, key=leaf.distribution.__getitem__)
+    asked = [Asked(a.feature, a.operator, a.threshold) for a in path]
     template, features = sentence_template(
         document.tree_id, label, distribution[label], document.version, asked
     )

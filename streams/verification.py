@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from uuid import UUID
 
-from schemas.decision import Condition, Decision, EventSource
+from schemas.decision import Decision, EventSource
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES, FEATURES
 from schemas.fields import LABELS
 from streams.decide import DECISION_POINTS
@@ -74,12 +74,7 @@ def _outcome(decision: Decision, tree: CompiledTree) -> Iterator[str]:
     yield from _differs("decision_label", decision.decision_label, result.label)
     yield from _differs("class_distribution", decision.class_distribution, result.distribution)
     yield from _differs("flagged_rules_hit", decision.flagged_rules_hit, result.rule_ids)
-    path = tuple(
-        [
-            Condition(c.rule_id, c.feature, features[place], c.operator, c.threshold)
-            for c, place in result.conditions
-        ]
-    )
+    path = result.path(features)
     yield from _differs("thresholds_at_time.path", decision.thresholds_at_time.path, path)
     words = sentence(
         tree.document.tree_id,
