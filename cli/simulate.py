@@ -12,12 +12,10 @@ from cli.progress import counted
 
 def simulate(
     learners: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many learners.")] = 200,
-    weeks: Annotated[int, typer.Option(min=1, max=52, help="How long the course runs.")] = 10,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long they are followed.")] = 90,
     seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 7,
 ) -> None:
     """Events of a simulated class, one a line, in time order."""
-    from schemas.event import event_adapter  # noqa: PLC0415
-    from simulation.simulate import simulate as simulated  # noqa: PLC0415
+    from simulation.classroom import simulate as events_of_class  # noqa: PLC0415
 
-    events = counted(simulated(learners, weeks, seed), "simulating")
-    write_lines(event_adapter.dump_json(event, exclude_none=True) for event in events)
+    write_lines(counted(events_of_class(learners, days, seed), "simulating"))

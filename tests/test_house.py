@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from config.loading import values, variable
 from config.reference import settings_reference
 from config.settings import Settings
 
@@ -55,6 +56,26 @@ def test_every_setting_says_what_it_is() -> None:
 def test_the_settings_reference_is_current() -> None:
     written = (ROOT / "docs" / "settings.md").read_text()
     assert written == settings_reference(), "stale: run `make schemas`"
+
+
+def test_every_variable_that_we_name_is_a_setting() -> None:
+    known = {variable(value.name) for value in values(Settings(_env_file=None), {}, None)}
+    known |= {"LEARNER_TEST_KAFKA", "LEARNER_REQUIRE_SERVERS"}
+    places = [
+        "README.md",
+        ".env.example",
+        "docker-compose.yml",
+        "Dockerfile",
+        ".ci/run",
+        "Makefile",
+    ]
+    named = {
+        (place, name)
+        for place in (*places, *(str(file.relative_to(ROOT)) for file in FILES))
+        for name in re.findall(r"LEARNER_[A-Z_]*[A-Z]", (ROOT / place).read_text())
+    }
+    assert len(named) > 10
+    assert {pair for pair in named if pair[1] not in known} == set()
 
 
 def test_decision_records_are_numbered_without_a_gap() -> None:
