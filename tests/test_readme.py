@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from cli.main import app
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCKS = [text for kind, text in FENCED.findall((ROOT / "README.md").read_text()) if not kind]
 GROUPS = {"convert", "decisions", "schemas", "topics", "tree"}
 
 
