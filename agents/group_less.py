@@ -17,8 +17,9 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPar
     Raises:
         BrokerUnavailable: the topic is not there.
     """
-    await consumer.topics()
-    numbers = consumer.partitions_for_topic(topic)
+    # `topics()` asks the same, but throws away what it learned of the partitions.
+    cluster = await consumer._client.fetch_all_metadata()
+    numbers = cluster.partitions_for_topic(topic)
     if not numbers:
         raise BrokerUnavailable(f"topic {topic} is not there: run `learner topics create`")
     return [TopicPartition(topic, number) for number in sorted(numbers)]

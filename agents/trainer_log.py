@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
@@ -14,7 +16,7 @@ from agents.group_less import partitions_of, read_to_end
 from agents.kafka_client import committed_reader, connection
 from agents.topics import SNAPSHOTS, TREE_VERSIONS
 from config.settings import Settings
-from schemas.errors import InvalidRecord
+from schemas.errors import Fenced, InvalidRecord
 from schemas.snapshot import MAX_SNAPSHOT_BYTES, TrainerSnapshot, snapshot_adapter
 from schemas.tree import TreeDocument
 
@@ -65,23 +67,29 @@ class TrainerLog:
                 f"the trainer's snapshot has {len(value):,} bytes, {MAX_SNAPSHOT_BYTES:,} is the "
                 "most: lower LEARNER_TRAINER__MAX_DEPTH"
             )
-        with broker_errors(self._kafka):
-            async with asyncio.timeout(self._wait):
-                await self._producer.begin_transaction()
-                deliveries = [
-                    await self._producer.send(
-                        TREE_VERSIONS,
-                        document.model_dump_json().encode(),
-                        f"{document.tree_id}:{document.version}".encode(),
-                        partition=0,
-                    )
-                    for document in versions
-                ]
-                deliveries.append(
-                    await self._producer.send(SNAPSHOTS, value, SNAPSHOT_KEY, partition=0)
-                )
-                await asyncio.gather(*deliveries)
-                await self._producer.commit_transaction()
+        try:
+            with broker_errors(self._kafka):
+                async with asyncio.timeout(self._wait):
+                    await self._commit(versions, value)
+        except Fenced:
+            # aiokafka leaves its own futures with the same error; once is enough.
+            asyncio.get_running_loop().set_exception_handler(_said_already)
+            raise
+
+    async def _commit(self, versions: Iterable[TreeDocument], snapshot: bytes) -> None:
+        await self._producer.begin_transaction()
+        deliveries = [
+            await self._producer.send(
+                TREE_VERSIONS,
+                document.model_dump_json().encode(),
+                version_key(document),
+                partition=0,
+            )
+            for document in versions
+        ]
+        deliveries.append(await self._producer.send(SNAPSHOTS, snapshot, SNAPSHOT_KEY, partition=0))
+        await asyncio.gather(*deliveries)
+        await self._producer.commit_transaction()
 
     async def newest(self) -> TrainerSnapshot | None:
         """The last snapshot that was committed; call it after `fence`, so that it stays the last.
@@ -117,6 +125,16 @@ class TrainerLog:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._producer.stop()
+
+
+def version_key(document: TreeDocument) -> bytes:
+    """The key of a version on ``tree.versions``: compaction keeps all of them."""
+    return f"{document.tree_id}:{document.version}".encode()
+
+
+def _said_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), ProducerFenced):
+        loop.default_exception_handler(context)
 
 
 async def _last_value(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bytes | None:

@@ -1,0 +1,322 @@
+"""The trainer on a real Kafka: kills, a second trainer, restarts, operators, bad records."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from example_streams.drifting import drifting, guess_one_label
+
+from agents import topics, trainer_log
+from agents.embedded_kafka import EmbeddedKafka
+from agents.trainer import TrainerProgress, learning, run_trainer
+from config.seed_trees import seed_trees
+from config.settings import KafkaSettings, Settings, TrainerSettings
+from faults.topic_values import committed_values
+from faults.trainer_process import TrainerProcess
+from schemas.errors import BrokerUnavailable, Fenced, InvalidRecord
+from schemas.example import TreeExample
+from schemas.fields import TREE_IDS, TreeId
+from schemas.snapshot import TrainerSnapshot, TreeSnapshot, snapshot_adapter
+from schemas.state import encode
+from schemas.tree import TreeDocument
+from streams.learning import OnlineTree
+
+TREE: TreeId = "primary_classification"
+SECONDS = 60
+
+
+@pytest.fixture
+def kafka(fresh_kafka: Settings) -> Settings:
+    trainer = TrainerSettings(min_examples=100, snapshot_examples=200)
+    return fresh_kafka.model_copy(update={"trainer": trainer})
+
+
+@pytest.fixture
+def start(kafka: Settings, tmp_path: Path) -> Iterator[Callable[[], TrainerProcess]]:
+    started: list[TrainerProcess] = []
+
+    def start_one() -> TrainerProcess:
+        log = tmp_path / f"trainer-{len(started)}.log"
+        started.append(TrainerProcess(kafka, log))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+
+
+def send(
+    kafka: Settings,
+    topic: str,
+    values: Iterable[bytes],
+    partition: int = 0,
+    key: bytes = b"sent by the test",
+) -> None:
+    refused: list[object] = []
+    producer = Producer({"bootstrap.servers": kafka.kafka.bootstrap_servers, "linger.ms": 5})
+    for value in values:
+        producer.produce(
+            topic,
+            value,
+            key,
+            partition=partition,
+            on_delivery=lambda error, _: refused.append(error) if error else None,
+        )
+    assert producer.flush(30) == 0
+    assert not refused
+
+
+def feed(kafka: Settings, examples: Iterable[TreeExample], partition: int = 0) -> None:
+    """Into one partition, so that their order is the same in every run."""
+    send(kafka, topics.EXAMPLES, map(encode, examples), partition)
+
+
+def versions(kafka: Settings) -> list[TreeDocument]:
+    values = committed_values(kafka.kafka.bootstrap_servers, topics.TREE_VERSIONS)
+    return [TreeDocument.model_validate_json(value) for value in values]
+
+
+def last_snapshot(kafka: Settings) -> TrainerSnapshot | None:
+    values = committed_values(kafka.kafka.bootstrap_servers, topics.SNAPSHOTS)
+    return snapshot_adapter.validate_json(values[-1]) if values else None
+
+
+def read_up_to(kafka: Settings) -> int:
+    snapshot = last_snapshot(kafka)
+    return snapshot.offsets[0] if snapshot else 0
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    limit = time.monotonic() + SECONDS
+    while not what():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.02)
+
+
+def uninterrupted(
+    kafka: Settings, examples: Iterable[TreeExample]
+) -> tuple[TreeSnapshot, list[TreeDocument]]:
+    tree = OnlineTree(seed_trees()[TREE], learning(kafka.trainer))
+    made = [tree.learn(example) for example in examples]
+    return tree.snapshot(), [document for document in made if document is not None]
+
+
+def test_killed_three_times_it_learns_each_example_once(
+    kafka: Settings, start: Callable[[], TrainerProcess]
+) -> None:
+    examples = list(drifting(8_000, drift_every=2_500))
+    killed_at = []
+    for kill in range(3):
+        feed(kafka, examples[kill * 2_000 : (kill + 1) * 2_000])
+        before = read_up_to(kafka)
+        process = start()
+        wait_for(lambda before=before: read_up_to(kafka) > before)  # type: ignore[misc]
+        process.kill()
+        killed_at.append((read_up_to(kafka), (kill + 1) * 2_000))
+    assert all(read < fed for read, fed in killed_at), "no kill came in mid-stream"
+    feed(kafka, examples[6_000:])
+    process = start()
+    wait_for(lambda: read_up_to(kafka) > 7_800)
+    assert process.terminate() == 0
+    snapshot = last_snapshot(kafka)
+    assert snapshot is not None
+    expected, documents = uninterrupted(kafka, examples)
+    assert snapshot.offsets[0] == 8_000
+    assert snapshot.trees[TREE] == expected
+    assert versions(kafka) == documents
+    assert len(documents) >= 3
+
+
+def test_a_second_trainer_fences_the_first_off(
+    kafka: Settings, start: Callable[[], TrainerProcess], tmp_path: Path
+) -> None:
+    examples = list(drifting(2_000, drift_every=1_000))
+    feed(kafka, examples[:700])
+    first = start()
+    wait_for(lambda: read_up_to(kafka) > 0)
+    second = start()
+    log = tmp_path / "trainer-1.log"
+    wait_for(lambda: "trainer started" in log.read_text())
+    feed(kafka, examples[700:])
+    assert first.wait() == 1
+    said = (tmp_path / "trainer-0.log").read_text()
+    assert "another process was started in this one's place" in said
+    assert "Traceback" not in said
+    wait_for(lambda: read_up_to(kafka) > 1_800)
+    assert second.terminate() == 0
+    snapshot = last_snapshot(kafka)
+    assert snapshot is not None
+    expected, documents = uninterrupted(kafka, examples)
+    assert snapshot.trees[TREE] == expected
+    assert versions(kafka) == documents
+
+
+async def run_until(kafka: Settings, done: Callable[[TrainerProgress], bool]) -> TrainerProgress:
+    stop = asyncio.Event()
+    async with asyncio.timeout(SECONDS):
+        return await run_trainer(kafka, stop, lambda p: stop.set() if done(p) else None)
+
+
+async def test_started_again_it_goes_on_from_its_snapshot(kafka: Settings) -> None:
+    examples = list(drifting(1_200, drift_every=1_000))
+    feed(kafka, examples[:1_000])
+    first = await run_until(kafka, lambda p: p.examples >= 1_000)
+    again = await run_until(kafka, lambda _: True)
+    assert again.examples == 0
+    assert again.metrics == first.metrics
+    feed(kafka, examples[1_000:])
+    last = await run_until(kafka, lambda p: p.examples >= 200)
+    assert last.examples == 200
+    assert last.metrics[TREE].examples == 1_200
+    snapshot = last_snapshot(kafka)
+    assert snapshot is not None
+    assert snapshot.trees[TREE] == uninterrupted(kafka, examples)[0]
+
+
+async def test_both_trees_learn_from_every_partition(kafka: Settings) -> None:
+    for partition, tree_id in enumerate((*TREE_IDS, *TREE_IDS)):
+        examples = drifting(300, drift_every=300, seed=partition, tree_id=tree_id)
+        feed(kafka, examples, partition)
+    done = await run_until(kafka, lambda p: p.examples >= 1_200)
+    assert {t: m.examples for t, m in done.metrics.items()} == dict.fromkeys(TREE_IDS, 600)
+    assert done.behind == 0
+
+
+async def test_an_operators_version_comes_into_force_and_is_counted_on_from(
+    kafka: Settings,
+) -> None:
+    examples = list(drifting(2_000, drift_every=2_000))
+    by_hand = guess_one_label().model_copy(update={"version": 40, "author": "operator"})
+    sent = False
+
+    def send_both_in_the_middle(progress: TrainerProgress) -> bool:
+        nonlocal sent
+        if progress.examples >= 1_000 and not sent:
+            send(kafka, topics.TREE_VERSIONS, [by_hand.model_dump_json().encode()])
+            sent = True
+        if sent and progress.metrics[TREE].version == 40:
+            feed(kafka, examples[1_000:])
+        return progress.examples >= 2_000
+
+    feed(kafka, examples[:1_000])
+    done = await run_until(kafka, send_both_in_the_middle)
+    numbers = [document.version for document in versions(kafka)]
+    assert numbers == sorted(set(numbers))
+    assert numbers[numbers.index(40) + 1] == 41
+    assert done.metrics[TREE].version == numbers[-1]
+
+
+async def test_what_cannot_be_learned_is_counted_and_passed_over(kafka: Settings) -> None:
+    good = list(drifting(10, drift_every=10))
+    whole = encode(good[0]).decode()
+    bad = [
+        b"",
+        b"\xff\xfe",
+        b"{}",
+        whole.replace('"gpa":', '"gpa":NaN,"old":').encode(),
+        whole.replace('"gpa":', '"shoe_size":').encode(),
+        whole.replace(TREE, "other_tree").encode(),
+        whole.replace(good[0].label, "Genius").encode(),
+        b"[" * 10_000,
+    ]
+    feed(kafka, good[:5])
+    send(kafka, topics.EXAMPLES, bad)
+    feed(kafka, good[5:])
+    done = await run_until(kafka, lambda p: p.examples + p.refused >= 10 + len(bad))
+    assert (done.examples, done.refused) == (10, len(bad))
+    assert done.metrics[TREE].examples == 10
+
+
+async def test_no_kafka_is_one_clear_error() -> None:
+    nowhere = Settings(_env_file=None, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1.*start it"):
+        await run_trainer(nowhere, asyncio.Event())
+
+
+@pytest.mark.parametrize("topic", [topics.EXAMPLES, topics.SNAPSHOTS, topics.TREE_VERSIONS])
+async def test_a_missing_topic_is_one_clear_error(kafka: Settings, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.kafka.bootstrap_servers})
+    admin.delete_topics([topic], operation_timeout=10)[topic].result()
+    await asyncio.sleep(0.3)
+    with pytest.raises(BrokerUnavailable, match=f"{topic} is not there.*topics create"):
+        await run_trainer(kafka, asyncio.Event())
+
+
+async def test_a_snapshot_too_large_for_a_record_is_said_before_it_is_sent(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_log, "MAX_SNAPSHOT_BYTES", 1_000)
+    feed(kafka, drifting(300, drift_every=300))
+    with pytest.raises(InvalidRecord, match="MAX_DEPTH"):
+        await run_until(kafka, lambda _: False)
+    assert last_snapshot(kafka) is None
+
+
+@pytest.mark.parametrize("value", [b"not a snapshot", b'{"trees":{},"offsets":{"0":1},"format":2}'])
+async def test_a_snapshot_that_is_none_stops_the_start(kafka: Settings, value: bytes) -> None:
+    send(kafka, topics.SNAPSHOTS, [value], key=trainer_log.SNAPSHOT_KEY)
+    with pytest.raises(InvalidRecord, match="delete"):
+        await run_trainer(kafka, asyncio.Event())
+
+
+async def test_examples_made_anew_under_a_snapshot_stop_the_start(kafka: Settings) -> None:
+    feed(kafka, drifting(50, drift_every=50))
+    log = trainer_log.TrainerLog(kafka)
+    await log.fence()
+    await log.write((), TrainerSnapshot({}, {0: 51}))
+    await log.stop()
+    with pytest.raises(InvalidRecord, match="made anew"):
+        await run_trainer(kafka, asyncio.Event())
+
+
+async def test_the_newest_of_many_snapshots_is_found(kafka: Settings) -> None:
+    log = trainer_log.TrainerLog(kafka)
+    await log.fence()
+    try:
+        assert await log.newest() is None
+        for number in range(30):
+            await log.write((), TrainerSnapshot({}, {0: number}))
+        newest = await log.newest()
+        assert newest is not None
+        assert newest.offsets == {0: 29}
+        # Behind it only what is none of ours: looked for further back.
+        send(kafka, topics.SNAPSHOTS, [b"other"] * 40)
+        assert await log.newest() == newest
+    finally:
+        await log.stop()
+
+
+async def test_a_fenced_log_writes_nothing(kafka: Settings) -> None:
+    old, new = trainer_log.TrainerLog(kafka), trainer_log.TrainerLog(kafka)
+    try:
+        await old.fence()
+        await old.write((), TrainerSnapshot({}, {0: 1}))
+        await new.fence()
+        with pytest.raises(Fenced):
+            await old.write((), TrainerSnapshot({}, {0: 2}))
+        newest = await new.newest()
+        assert newest is not None
+        assert newest.offsets == {0: 1}
+    finally:
+        await old.stop()
+        await new.stop()
+
+
+async def test_on_the_embedded_broker_it_learns_publishes_and_resumes() -> None:
+    wanted = Settings(_env_file=None, trainer=TrainerSettings(min_examples=100))
+    examples = list(drifting(900, drift_every=900))
+    with EmbeddedKafka(wanted) as embedded:
+        settings = embedded.settings
+        feed(settings, examples)
+        first = await run_until(settings, lambda p: p.examples >= 900)
+        again = await run_until(settings, lambda _: True)
+    expected, documents = uninterrupted(wanted, examples)
+    assert first.versions == len(documents) > 0
+    assert again.metrics == first.metrics
+    assert again.metrics[TREE].examples == expected.challenger.count
