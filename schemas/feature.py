@@ -47,11 +47,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("total_courses", 0, 1e4, "courses the learner has been active in", 0),
     Feature("gpa", 0, 4, "grade point average; 2.5 when not told"),
     Feature(
-        "learner_level",
-        0,
-        2,
-        "learner level: 0 basic, 1 intermediate, 2 advanced; 1 when not told",
-        0,
+        "learner_level", 0, 2, "learner level; 0 basic, 1 intermediate or not told, 2 advanced", 0
     ),
     Feature("previous_courses", 0, 1000, "courses completed before; 0 when not told", 0),
 )

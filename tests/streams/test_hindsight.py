@@ -1,0 +1,302 @@
+"""When an example is opened, what is counted into it, and what settles it."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from typing import Any
+
+import pytest
+from example_learners.algebra import COURSE, USER, answer, day, engagement, event, features, quiz
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.engagement import PENDING_WINDOW, Engagement, PendingExample
+from schemas.event import LearnerEvent
+from schemas.example import TreeExample, example_adapter
+from schemas.feature import FEATURE_NAMES
+from schemas.fields import LABELS
+from schemas.state import copy_state, encode
+from streams.hindsight import open_example, settle
+
+VALUES = features(recent_score=0.25, attempts=4)
+FIRST = quiz(0.25, 0)
+
+
+def opened(
+    state: Engagement | None = None, at: LearnerEvent = FIRST, strategy: str = "Worked Examples"
+) -> Engagement:
+    return open_example(state or engagement(), at, VALUES, "Steady Achiever", strategy)
+
+
+def settled(state: Engagement, *events: LearnerEvent) -> tuple[Engagement, list[TreeExample]]:
+    examples: list[TreeExample] = []
+    for each in events:
+        state, new = settle(state, each)
+        examples += new
+    return state, examples
+
+
+def test_three_answers_settle_it_by_hand() -> None:
+    # mean (.25 + .5 + .375) / 3 = .375, above .25 before; retries 2 + hints 2 over 3 answers
+    state, examples = settled(
+        opened(),
+        quiz(0.25, 1, retries=2),
+        event("hint.requested", 1.5),
+        quiz(0.5, 2, hint_used=True),
+        quiz(0.375, 3),
+    )
+    assert state.pending == ()
+    shared: dict[str, Any] = {
+        "user_id": USER,
+        "course_id": COURSE,
+        "decided_at": day(0),
+        "labelled_at": day(3),
+        "features": dict(zip(FEATURE_NAMES, VALUES, strict=True)),
+        "labelled_by": "next_attempts",
+    }
+    namespace = uuid.UUID(FIRST.event_id)
+    assert examples == [
+        TreeExample(
+            example_id=str(uuid.uuid5(namespace, "example:primary_classification")),
+            tree_id="primary_classification",
+            label="Persistent Striver",
+            **shared,
+        ),
+        TreeExample(
+            example_id=str(uuid.uuid5(namespace, "example:intervention_strategy")),
+            tree_id="intervention_strategy",
+            label="Worked Examples",
+            **shared,
+        ),
+    ]
+    assert [example_adapter.validate_json(encode(example)) for example in examples] == examples
+
+
+def test_a_strategy_that_did_not_help_teaches_nothing() -> None:
+    _, examples = settled(opened(), quiz(0.25, 1), quiz(0.25, 2), quiz(0.25, 3))
+    assert [(e.tree_id, e.label) for e in examples] == [
+        ("primary_classification", "Struggling Novice")
+    ]
+
+
+def test_confidence_comes_from_the_answer_or_else_from_what_was_told_of_its_topic() -> None:
+    state = opened(engagement(confidence_score_by_topic={"roots": 1.0}))
+    state, _ = settled(
+        state,
+        quiz(0.5, 1, topic_id="roots"),
+        quiz(0.5, 2, topic_id="roots", confidence=0.75),
+    )
+    (example,) = state.pending
+    assert (example.confidence_gap_sum, example.confidence_count) == (0.75, 2)
+    state, _ = settled(opened(), quiz(0.5, 1, topic_id="roots"), quiz(0.5, 2))
+    assert state.pending[0].confidence_count == 0
+
+
+DECISION_POINTS = [
+    quiz(0.5),
+    event("course.enrolled"),
+    event("topic.changed", topic_id="roots"),
+    event("profile.updated", course_id=None),
+]
+
+
+@pytest.mark.parametrize("occurred", DECISION_POINTS, ids=lambda e: e.type)
+def test_opened_at_decision_points(occurred: LearnerEvent) -> None:
+    state = opened(at=occurred)
+    assert state.pending == (
+        PendingExample(
+            event_id=occurred.event_id,
+            opened_at=day(0),
+            features=VALUES,
+            label="Steady Achiever",
+            strategy="Worked Examples",
+            score_before=0.25,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "state",
+    [Engagement(USER, ""), engagement(result="pass")],
+    ids=["outside any course", "the course is over"],
+)
+def test_not_opened_where_nothing_can_follow(state: Engagement) -> None:
+    assert open_example(state, FIRST, VALUES, "Steady Achiever", "Encouragement") is state
+
+
+def test_not_opened_elsewhere() -> None:
+    state = engagement()
+    hint = event("hint.requested")
+    assert open_example(state, hint, VALUES, "Steady Achiever", "Encouragement") is state
+
+
+def test_two_answers_lie_between_two_openings_and_two_are_open_at_most() -> None:
+    state, opened_at, examples = engagement(), [], []
+    for n in range(12):
+        occurred = quiz(0.5, n)
+        state, new = settle(state, occurred)
+        examples += [e for e in new if e.tree_id == "primary_classification"]
+        before = len(state.pending)
+        state = opened(state, occurred)
+        opened_at += [n] * (len(state.pending) - before)
+        assert len(state.pending) <= PENDING_WINDOW
+    assert opened_at == [0, 2, 4, 6, 8, 10]
+    # each settles with its third answer, so that two in succession share one
+    assert [(e.decided_at, e.labelled_at) for e in examples] == [
+        (day(n), day(n + 3)) for n in (0, 2, 4, 6, 8)
+    ]
+
+
+def test_what_happened_before_says_nothing_of_what_came_after() -> None:
+    state = opened(at=quiz(0.25, 5))
+    for late in (
+        quiz(1.0, 4),
+        event("hint.requested", 4),
+        event("course.withdrawn", 4),
+        event(
+            "label.assigned",
+            4,
+            tree_id="primary_classification",
+            label="Fast Tracker",
+            assigned_by="t",
+        ),
+    ):
+        assert settle(state, late) == (state, ())
+        assert settle(state, late)[0] is state
+    state, _ = settle(state, quiz(1.0, 5))
+    assert state.pending[0].attempts == 1
+
+
+REGULAR = (answer(0.5, -6), answer(0.5, -3), answer(0.5, 0))
+"""One answer every three days."""
+
+MONTHLY = (answer(0.5, -28), answer(0.5, 0))
+
+
+@pytest.mark.parametrize(
+    ("answers", "away", "silent"),
+    [
+        (REGULAR, 13.9, False),
+        (REGULAR, 14, True),
+        (MONTHLY, 83, False),
+        (MONTHLY, 84, True),
+        # no rhythm yet: enrolled long ahead, the first answer came in now
+        ((), 100, False),
+        ((answer(0.5, 0),), 100, False),
+        # all on one day
+        ((answer(0.5, 0), answer(0.5, 0)), 14, True),
+    ],
+)
+def test_silence_is_two_weeks_and_three_times_the_usual_gap(
+    answers: tuple[Any, ...], away: float, silent: bool
+) -> None:
+    state = opened(engagement(quiz_attempts=answers, last_activity_at=day(0)))
+    _, examples = settle(state, event("content.viewed", away, content_id="c", content_type="text"))
+    assert [(e.label, e.labelled_by) for e in examples] == (
+        [("Disengaging Learner", "silence")] if silent else []
+    )
+
+
+def test_a_result_after_a_silence_is_the_result() -> None:
+    state = opened(engagement(quiz_attempts=REGULAR, last_activity_at=day(0)))
+    _, examples = settle(state, event("course.completed", 30, result="distinction"))
+    assert [(e.label, e.labelled_by) for e in examples] == [
+        ("Fast Tracker", "course_result"),
+        ("Worked Examples", "course_result"),
+    ]
+
+
+def test_a_result_settles_all_that_is_open() -> None:
+    state, _ = settled(opened(), quiz(0.5, 1), quiz(0.5, 2))
+    state = opened(state, quiz(0.5, 2))
+    assert len(state.pending) == 2
+    state, examples = settle(state, event("course.withdrawn", 3))
+    assert state.pending == ()
+    assert [(e.decided_at, e.label) for e in examples] == [
+        (day(0), "Disengaging Learner"),
+        (day(2), "Disengaging Learner"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tree_id", "label"),
+    [
+        ("primary_classification", "Underconfident Achiever"),
+        ("intervention_strategy", "Spaced Review"),
+    ],
+)
+def test_a_person_teaches_the_tree_that_they_name(tree_id: str, label: str) -> None:
+    assigned = event("label.assigned", 1, tree_id=tree_id, label=label, assigned_by="teacher")
+    state, examples = settle(opened(), assigned)
+    assert state.pending == ()
+    assert [(e.tree_id, e.label, e.labelled_by) for e in examples] == [(tree_id, label, "person")]
+
+
+def test_a_label_that_the_tree_does_not_have_teaches_nothing() -> None:
+    assigned = event(
+        "label.assigned",
+        1,
+        tree_id="primary_classification",
+        label="Spaced Review",
+        assigned_by="teacher",
+    )
+    state = opened()
+    assert settle(state, assigned)[0] is state
+
+
+def test_with_nothing_open_the_state_is_the_same_object() -> None:
+    state = engagement()
+    assert settle(state, quiz(1.0)) == (state, ())
+    assert settle(state, quiz(1.0))[0] is state
+
+
+moments = st.integers(0, 60).map(float)
+happenings = st.one_of(
+    st.builds(
+        quiz,
+        st.integers(0, 8).map(lambda n: n / 8),
+        moments,
+        retries=st.integers(0, 3),
+        hint_used=st.booleans(),
+        confidence=st.none() | st.integers(0, 8).map(lambda n: n / 8),
+    ),
+    st.builds(event, st.sampled_from(["hint.requested", "course.enrolled"]), moments),
+    st.builds(event, st.just("topic.changed"), moments, topic_id=st.just("roots")),
+    st.builds(event, st.just("course.withdrawn"), moments),
+    st.builds(
+        event,
+        st.just("course.completed"),
+        moments,
+        result=st.sampled_from(["distinction", "pass", "fail"]),
+    ),
+    st.builds(
+        event,
+        st.just("label.assigned"),
+        moments,
+        tree_id=st.just("primary_classification"),
+        label=st.sampled_from([*LABELS["primary_classification"], "no label"]),
+        assigned_by=st.just("teacher"),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(happenings, max_size=25))
+def test_whatever_happens_examples_are_few_of_known_labels_and_given_once(
+    events: list[LearnerEvent],
+) -> None:
+    state, ids = engagement(), []
+    for occurred in {each.event_id: each for each in events}.values():
+        before = copy.deepcopy(state)
+        after, examples = settle(state, occurred)
+        assert state == before
+        for example in examples:
+            assert example.label in LABELS[example.tree_id]
+            assert example.decided_at <= example.labelled_at
+            assert tuple(example.features.values()) == VALUES
+        ids += [example.example_id for example in examples]
+        assert len(ids) == len(set(ids))
+        state = copy_state(opened(after, occurred))
+        assert len(state.pending) <= PENDING_WINDOW
+        state.last_activity_at = max(state.last_activity_at or day(0), occurred.occurred_at)
