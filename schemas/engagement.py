@@ -20,12 +20,12 @@ from schemas.fields import (
 )
 from schemas.state import STRICT
 
-QUIZ_ATTEMPTS_WINDOW = 10
-SESSION_LOGS_WINDOW = 4
+QUIZ_ATTEMPTS_WINDOW = 8
+SESSION_LOGS_WINDOW = 3
 OPEN_SESSIONS_WINDOW = 2
-CONFIDENCE_WINDOW = 10
-TOPICS_WINDOW = 16
-SKILLS_WINDOW = 8
+CONFIDENCE_WINDOW = 6
+TOPICS_WINDOW = 10
+SKILLS_WINDOW = 6
 PENDING_WINDOW = 2
 
 
@@ -133,9 +133,9 @@ class Engagement:
     ``confidence_score_by_topic``: latest told, 0–1. ``topic_scores``: percentage, 0–100.
     ``skill_scores``: 0–10. ``PMI``: bits. ``redo_topics``, ``flagged_topics``: topic ids.
     Formulas stand in the folds (``streams.engagement`` and beside it).
-    ``module_at``: when the learner was last seen in ``module_id``. ``topic_last_at`` and
-    ``skill_last_at``: the latest event that told something of the topic or skill; who was touched
-    least recently is forgotten first, with all that stands here of it.
+    ``module_at``: when the learner was last seen in ``module_id``. ``topic_recency`` and
+    ``skill_recency``: Unix second of the latest event that told something of the topic or skill;
+    what was touched least recently is forgotten first, with all that stands here of it.
     ``labels`` holds the label last given by each tree. ``offset``: source offset last folded in.
     """
 
@@ -155,10 +155,10 @@ class Engagement:
 
     module_at: UtcTime | None = None
     confidence_reports: tuple[ConfidenceReport, ...] = ()
-    topic_last_at: dict[str, UtcTime] = field(default_factory=dict)
+    topic_recency: dict[str, int] = field(default_factory=dict)
     topic_tallies: dict[str, Tally] = field(default_factory=dict)
     skill_tallies: dict[str, Tally] = field(default_factory=dict)
-    skill_last_at: dict[str, UtcTime] = field(default_factory=dict)
+    skill_recency: dict[str, int] = field(default_factory=dict)
     format_tallies: dict[Format, Tally] = field(default_factory=dict)
     calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
     open_sessions: tuple[SessionEnds, ...] = ()

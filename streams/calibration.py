@@ -14,10 +14,10 @@ def count_answer(counts: CalibrationCounts, confidence: float, score: float) -> 
     """The table with one answer more; confident and correct from 0.5 on."""
     sure, right = confidence >= CONFIDENT, score >= CORRECT
     return CalibrationCounts(
-        confident_correct=counts.confident_correct + (sure and right),
-        confident_wrong=counts.confident_wrong + (sure and not right),
-        doubtful_correct=counts.doubtful_correct + (right and not sure),
-        doubtful_wrong=counts.doubtful_wrong + (not sure and not right),
+        counts.confident_correct + (sure and right),
+        counts.confident_wrong + (sure and not right),
+        counts.doubtful_correct + (right and not sure),
+        counts.doubtful_wrong + (not sure and not right),
     )
 
 

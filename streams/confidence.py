@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from schemas.engagement import CONFIDENCE_WINDOW, ConfidenceReport, ConfidenceTrend, Engagement
 from streams.recent import keep_latest
 from streams.topics import touch
+
+_TOPIC = attrgetter("topic_id")
 
 
 def report(draft: Engagement, topic_id: str, confidence: float, at: datetime) -> None:
     """Folds one telling of confidence (0–1). ``draft`` is the fold's own copy.
 
     ``confidence_score_by_topic`` is the latest told by time. ``confidence_score_trends`` are of
-    the latest ten reports of the course. A late report older than these changes neither, unless
+    the latest six reports of the course. A late report older than these changes neither, unless
     nothing had been told of the topic.
     """
     if not touch(draft, topic_id, at):
@@ -23,14 +26,15 @@ def report(draft: Engagement, topic_id: str, confidence: float, at: datetime) ->
     told = ConfidenceReport(topic_id, confidence, at)
     reports = draft.confidence_reports = keep_latest(before, told, CONFIDENCE_WINDOW, _order)
     by_topic = draft.confidence_score_by_topic
-    latest = next((r for r in reversed(reports) if r.topic_id == topic_id), None)
-    if latest is not None:
-        draft.confidence_score_by_topic = {**by_topic, topic_id: latest.confidence}
-    elif topic_id not in by_topic:
-        draft.confidence_score_by_topic = {**by_topic, topic_id: confidence}
-    _retrend(draft, topic_id)
-    if len(before) == CONFIDENCE_WINDOW and before[0].topic_id != topic_id:
-        _retrend(draft, before[0].topic_id)
+    for latest in reversed(reports):
+        if latest.topic_id == topic_id:
+            draft.confidence_score_by_topic = {**by_topic, topic_id: latest.confidence}
+            break
+    else:
+        if topic_id not in by_topic:
+            draft.confidence_score_by_topic = {**by_topic, topic_id: confidence}
+    full = len(before) == CONFIDENCE_WINDOW
+    _retrend(draft, {topic_id, before[0].topic_id} if full else {topic_id})
 
 
 def slope(values: Sequence[float]) -> float:
@@ -39,10 +43,13 @@ def slope(values: Sequence[float]) -> float:
     Σ(i − ī)·v / Σ(i − ī)², where Σ(i − ī)² = n(n² − 1)/12. For values 0–1 it is between −1 and 1.
     """
     n = len(values)
-    if n < 2:
-        return 0.0
-    middle = (n - 1) / 2
-    moment = sum([(i - middle) * value for i, value in enumerate(values)])
+    if n < 3:
+        return values[1] - values[0] if n == 2 else 0.0
+    moment = 0.0
+    place = -(n - 1) / 2
+    for value in values:
+        moment += place * value
+        place += 1
     return max(-1.0, min(1.0, moment * 12 / (n * (n * n - 1))))
 
 
@@ -57,18 +64,16 @@ def known_at(engagement: Engagement, topic_id: str, at: datetime) -> float | Non
     return None if later else engagement.confidence_score_by_topic.get(topic_id)
 
 
-def _retrend(draft: Engagement, topic_id: str) -> None:
-    values = [r.confidence for r in draft.confidence_reports if r.topic_id == topic_id]
-    trends = [t for t in draft.confidence_score_trends if t.topic_id != topic_id]
-    if len(values) > 1 and topic_id in draft.topic_last_at:
-        trends.append(ConfidenceTrend(topic_id, slope(values)))
-        trends.sort(key=_topic)
+def _retrend(draft: Engagement, topics: set[str]) -> None:
+    reports = draft.confidence_reports
+    trends = [t for t in draft.confidence_score_trends if t.topic_id not in topics]
+    for topic_id in topics:
+        values = [r.confidence for r in reports if r.topic_id == topic_id]
+        if len(values) > 1 and topic_id in draft.topic_recency:
+            trends.append(ConfidenceTrend(topic_id, slope(values)))
+    trends.sort(key=_TOPIC)
     draft.confidence_score_trends = tuple(trends)
 
 
 def _order(told: ConfidenceReport) -> tuple[datetime, str, float]:
     return told.timestamp, told.topic_id, told.confidence
-
-
-def _topic(trend: ConfidenceTrend) -> str:
-    return trend.topic_id

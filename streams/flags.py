@@ -29,7 +29,7 @@ def flags_of(feedback_flags: Iterable[str]) -> list[FlaggedType]:
 def keep_flags(
     flags: tuple[ContentFlag, ...], new: Iterable[ContentFlag]
 ) -> tuple[ContentFlag, ...]:
-    """``content_flags``: the latest of each topic and kind, of these the latest six, by time."""
+    """``content_flags``: the latest of each topic and kind, of these the latest five, by time."""
     latest = {(flag.topic_id, flag.flagged_type): flag for flag in flags}
     for flag in new:
         known = latest.get((flag.topic_id, flag.flagged_type))

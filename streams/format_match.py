@@ -25,10 +25,10 @@ def match_formats(
         return current
     matches: dict[Format, FormatMatch] = {}
     same = True
+    told = profile.__dict__
     for name, attribute in _COMFORT:
         tally = tallies.get(name)
-        comfort = getattr(profile, attribute)
-        if tally is None or comfort is None:
+        if tally is None or (comfort := told[attribute]) is None:
             continue
         performance = 1 + 4 * (tally.score_sum / tally.count)
         known = current.get(name)

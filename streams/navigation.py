@@ -10,7 +10,7 @@ from streams.recent import keep_latest
 
 
 def visit(log: tuple[ModuleVisit, ...], entry: ModuleVisit) -> tuple[ModuleVisit, ...]:
-    """``module_order_log`` with one visit more, the latest twelve by time."""
+    """``module_order_log`` with one visit more, the latest ten by time."""
     return keep_latest(log, entry, MODULE_ORDER_WINDOW, _order)
 
 

@@ -1,6 +1,6 @@
 """What is known of each topic of a course: scores, flags, and which to go over again.
 
-The sixteen topics touched latest are kept. Up to there everything folds the same in any order;
+The ten topics touched latest are kept. Up to there everything folds the same in any order;
 beyond, what was counted of a topic before it was forgotten is gone, and a late event on a topic
 older than all of them leaves no trace.
 In these functions ``draft`` is the fold's own copy: attributes are set, containers replaced.
@@ -22,11 +22,11 @@ V = TypeVar("V")
 
 def touch(draft: Engagement, topic_id: str, at: datetime) -> bool:
     """Notes that something was told of a topic; false if the topic is too old to be kept."""
-    times = draft.topic_last_at
-    before = times.get(topic_id)
-    if before is not None and at <= before:
+    times = draft.topic_recency
+    second = int(at.timestamp())
+    if second <= times.get(topic_id, second - 1):
         return True
-    draft.topic_last_at = times = {**times, topic_id: at}
+    draft.topic_recency = times = {**times, topic_id: second}
     if len(times) <= TOPICS_WINDOW:
         return True
     oldest = min(times, key=lambda topic: (times[topic], topic))
@@ -83,7 +83,7 @@ def _judge(draft: Engagement, topic_id: str) -> None:
 
 
 def _forget(draft: Engagement, topic_id: str) -> None:
-    draft.topic_last_at = without(draft.topic_last_at, topic_id)
+    draft.topic_recency = without(draft.topic_recency, topic_id)
     draft.topic_tallies = without(draft.topic_tallies, topic_id)
     draft.topic_scores = without(draft.topic_scores, topic_id)
     draft.confidence_score_by_topic = without(draft.confidence_score_by_topic, topic_id)
