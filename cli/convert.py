@@ -17,9 +17,18 @@ app = typer.Typer(no_args_is_help=True, help="Other systems' records as events o
 def oulad(
     folder: Annotated[Path, typer.Argument(help="Where the official CSV files are.")],
 ) -> None:
-    """The Open University Learning Analytics Dataset as events, one a line, in time order."""
-    from converters.oulad import oulad_events  # noqa: PLC0415
-    from schemas.event import event_adapter  # noqa: PLC0415
+    """The Open University Learning Analytics Dataset as events, one a line, in time order.
 
-    events = counted(oulad_events(folder), "converting")
-    write_lines(event_adapter.dump_json(event, exclude_none=True) for event in events)
+    What became of each row is said on stderr at the end.
+    """
+    from converters.oulad import OuladAccount, oulad_events  # noqa: PLC0415
+
+    account = OuladAccount()
+    write_lines(counted(oulad_events(folder, account), "converting"))
+    for title, counts in (
+        ("rows", account.rows),
+        ("events", account.events),
+        ("no event", account.without_event),
+    ):
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        typer.echo(f"{title}: {counts.total()} ({listed})", err=True)
