@@ -20,6 +20,7 @@ from datetime import timedelta
 
 from schemas.engagement import PENDING_WINDOW, Engagement, PendingExample
 from schemas.event import (
+    ChatMessage,
     CourseCompleted,
     CourseWithdrawn,
     HintRequested,
@@ -134,9 +135,10 @@ def _fell_silent(engagement: Engagement, event: LearnerEvent) -> bool:
 def _count(example: PendingExample, engagement: Engagement, event: LearnerEvent) -> PendingExample:
     """The example with a graded answer or hint counted in; the same object for other events.
 
-    Confidence: told with the answer, or the latest told before of its topic.
+    Hints are those of ``fold_engagement``. Confidence: told with the answer, or the latest told
+    before of its topic.
     """
-    if isinstance(event, HintRequested):
+    if isinstance(event, HintRequested) or (isinstance(event, ChatMessage) and event.hint_used):
         example = copy_state(example)
         example.hints += 1
     elif isinstance(event, QuizSubmitted):

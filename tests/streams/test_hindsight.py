@@ -37,6 +37,17 @@ def settled(state: Engagement, *events: LearnerEvent) -> tuple[Engagement, list[
     return state, examples
 
 
+def chat(hint_used: bool) -> LearnerEvent:
+    return event(
+        "chat.message",
+        1,
+        session_id="s",
+        message_direction="user",
+        message_text="how?",
+        hint_used=hint_used,
+    )
+
+
 def test_three_answers_settle_it_by_hand() -> None:
     # mean (.25 + .5 + .375) / 3 = .375, above .25 before; retries 2 + hints 2 over 3 answers
     state, examples = settled(
@@ -91,6 +102,21 @@ def test_confidence_comes_from_the_answer_or_else_from_what_was_told_of_its_topi
     assert (example.confidence_gap_sum, example.confidence_count) == (0.75, 2)
     state, _ = settled(opened(), quiz(0.5, 1, topic_id="roots"), quiz(0.5, 2))
     assert state.pending[0].confidence_count == 0
+
+
+@pytest.mark.parametrize(
+    ("occurred", "hints"),
+    [
+        (event("hint.requested", 1), 1),
+        (quiz(0.5, 1, hint_used=True), 1),
+        (quiz(0.5, 1), 0),
+        (chat(hint_used=True), 1),
+        (chat(hint_used=False), 0),
+    ],
+)
+def test_hints_are_counted_wherever_they_are_given(occurred: LearnerEvent, hints: int) -> None:
+    state, _ = settle(opened(), occurred)
+    assert state.pending[0].hints == hints
 
 
 DECISION_POINTS = [
