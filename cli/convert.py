@@ -19,16 +19,16 @@ def oulad(
 ) -> None:
     """The Open University Learning Analytics Dataset as events, one a line, in time order.
 
-    What became of each row is said on stderr at the end.
+    What became of each file's rows is told on stderr at the end.
     """
     from converters.oulad import OuladAccount, oulad_events  # noqa: PLC0415
 
     account = OuladAccount()
     write_lines(counted(oulad_events(folder, account), "converting"))
     for title, counts in (
-        ("rows", account.rows),
-        ("events", account.events),
-        ("no event", account.without_event),
+        ("rows read", account.rows),
+        ("events made", account.events),
+        ("made none", account.without_event),
     ):
-        listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        typer.echo(f"{title}: {counts.total()} ({listed})", err=True)
+        told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+        typer.echo(f"{title}: {told or 'none'}", err=True)
