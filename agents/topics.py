@@ -1,18 +1,33 @@
-"""Our topics: names, and how each is made on Kafka."""
+"""Our topics: names (of ``schemas.topics``), and how each is made on Kafka."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from config.settings import KafkaSettings, WorkerSettings
+from schemas.topics import (
+    DEAD_LETTERS,
+    DECISIONS,
+    EVENTS,
+    EXAMPLES,
+    SNAPSHOTS,
+    TABLES,
+    TREE_VERSIONS,
+    changelog,
+)
 
-EVENTS = "learner.events"
-DEAD_LETTERS = "learner.dlq"
-DECISIONS = "learner.decisions"
-EXAMPLES = "tree.examples"
-TREE_VERSIONS = "tree.versions"
-SNAPSHOTS = "tree.snapshots"
-TABLES = ("profile", "behavior", "engagement", "seen")
+__all__ = [
+    "DEAD_LETTERS",
+    "DECISIONS",
+    "EVENTS",
+    "EXAMPLES",
+    "SNAPSHOTS",
+    "TABLES",
+    "TREE_VERSIONS",
+    "TopicSpec",
+    "changelog",
+    "topic_specs",
+]
 
 _MEGABYTE = 1_048_576
 _DAY_MS = 86_400_000
@@ -24,11 +39,6 @@ class TopicSpec(NamedTuple):
     name: str
     partitions: int
     config: dict[str, str]
-
-
-def changelog(app_id: str, table: str) -> str:
-    """The changelog topic of a table, named as Faust names it."""
-    return f"{app_id}-{table}-changelog"
 
 
 def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec, ...]:

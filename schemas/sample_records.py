@@ -1,0 +1,222 @@
+"""One valid record or more of every contract, as JSON values: what the AsyncAPI document shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.behavior import Behavior, ContentTypeEngagement, behavior_adapter
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.decision import Condition, Decision, Thresholds, decision_adapter
+from schemas.engagement import Engagement, QuizAttempt, engagement_adapter
+from schemas.example import TreeExample, example_adapter
+from schemas.feature import FEATURES
+from schemas.fields import TreeId
+from schemas.profile import Profile, profile_adapter
+from schemas.snapshot import Tally, TrainerSnapshot, TreeSnapshot, snapshot_adapter
+from schemas.tree import Branch, Leaf, Retraining, TreeDocument
+
+_USER = "5f0e6c3a-1b7d-4c58-8f5e-2d9a7b1c4e60"
+_EVENT = "3f1c0a52-7d7e-4b57-9a0e-0c6a9a4d2b11"
+_COURSE = "algebra-1"
+_AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
+_LEARNED = datetime(2026, 1, 20, 16, 30, tzinfo=UTC)
+_LATER = datetime(2026, 2, 3, 16, 30, tzinfo=UTC)
+_TREE: TreeId = "primary_classification"
+_FEATURES = {feature.name: 0.0 for feature in FEATURES} | {
+    "attempts": 1.0,
+    "objective_score": 0.25,
+    "recent_score": 0.25,
+    "weakest_topic_score": 0.25,
+    "weakest_skill_score": 2.5,
+    "confidence_score": 0.75,
+    "confidence_gap": 0.5,
+    "answers_per_day": 1.0,
+    "avg_score": 0.25,
+    "total_courses": 1.0,
+    "gpa": 2.5,
+    "learner_level": 1.0,
+}
+
+_EVENT_FIELDS: Mapping[str, dict[str, Any]] = {
+    "profile.updated": {
+        "course_id": None,
+        "age": 19,
+        "class_year": "freshman",
+        "gpa": 3.1,
+        "format_preference": "video",
+        "format_comfort_rating_text": 2,
+    },
+    "session.started": {"course_id": None, "session_id": "s-81", "activity_type": "quiz"},
+    "session.ended": {"course_id": None, "session_id": "s-81", "activity_type": "quiz"},
+    "content.viewed": {
+        "content_id": "v-12",
+        "content_type": "video",
+        "duration": 312.5,
+        "module_id": "m-2",
+        "topic_id": "factoring",
+    },
+    "module.entered": {"module_id": "m-2", "module_index": 1},
+    "module.completed": {"module_id": "m-2"},
+    "quiz.submitted": {
+        "question_id": "q-7",
+        "score": 0.25,
+        "topic_id": "factoring",
+        "skill_tag": "distributive-law",
+        "retries": 1,
+        "hint_used": True,
+        "duration": 48.0,
+        "confidence": 0.75,
+        "content_format": "text",
+    },
+    "hint.requested": {"question_id": "q-7", "topic_id": "factoring"},
+    "confidence.reported": {"topic_id": "factoring", "confidence": 0.4},
+    "topic.flagged": {"topic_id": "factoring", "flagged_type": "confusing"},
+    "topic.changed": {"topic_id": "quadratics", "module_id": "m-3"},
+    "survey.answered": {
+        "survey_id": "week-3",
+        "flagged_topics": ["factoring"],
+        "confidence_by_topic": {"factoring": 0.3, "quadratics": 0.8},
+    },
+    "feedback.given": {"topic_id": "factoring", "rating": 4, "text": "The second video helped."},
+    "chat.message": {
+        "session_id": "s-81",
+        "message_direction": "user",
+        "message_text": "Why is the sign different here?",
+        "contextual_topic_id": "factoring",
+        "searchable_tags": ["sign-error"],
+    },
+    "course.enrolled": {"previous_attempts": 0},
+    "course.completed": {"result": "pass", "final_score": 0.71},
+    "course.withdrawn": {},
+    "label.assigned": {
+        "tree_id": _TREE,
+        "label": "Persistent Striver",
+        "assigned_by": "tutor-4",
+    },
+}
+
+
+def _event(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    common: dict[str, Any] = {
+        "type": kind,
+        "event_id": _EVENT,
+        "user_id": _USER,
+        "course_id": _COURSE,
+        "occurred_at": "2026-01-31T09:00:00Z",
+    }
+    return {name: value for name, value in (common | fields).items() if value is not None}
+
+
+_retraining = Retraining(
+    date=_LEARNED, changes_made=("recent_score <= 0.3 now asked first",), data_points_used=512
+)
+_decision = Decision(
+    decision_id="2229065f-1003-5ad1-b3ef-e21b8c4335eb",
+    user_id=_USER,
+    course_id=_COURSE,
+    timestamp=_AT,
+    tree_id=_TREE,
+    input_attributes=_FEATURES,
+    decision_label="Struggling Novice",
+    previous_label="",
+    class_distribution={"Struggling Novice": 0.75, "Steady Achiever": 0.25},
+    llm_prompt_output="The learner looks like a Struggling Novice (75% by tree version 1): mean "
+    "score of the latest five graded answers 0.25 (at most 0.3).",
+    thresholds_at_time=Thresholds(
+        version=1, path=(Condition("recent-score", "recent_score", 0.25, "<=", 0.3),)
+    ),
+    flagged_rules_hit=("recent-score", "low-score"),
+    retraining_logs=_retraining,
+    decision_version=1,
+    event_id=_EVENT,
+    event_type="quiz.submitted",
+    event_source="quiz_submit",
+    traceparent=None,
+)
+_tree = TreeDocument(
+    tree_id=_TREE,
+    version=1,
+    author="trainer",
+    reason="foretells better than version 0",
+    created_at=_LEARNED,
+    retraining_logs=_retraining,
+    nodes=(
+        Branch(rule_id="recent-score", feature="recent_score", threshold=0.3, left=1, right=2),
+        Leaf(rule_id="low-score", distribution={"Struggling Novice": 30, "Steady Achiever": 10}),
+        Leaf(rule_id="fair-score", distribution={"Steady Achiever": 61, "Fast Tracker": 20}),
+    ),
+)
+_example = TreeExample(
+    example_id="b1a0cbbd-63b4-5c6f-8a53-52f5a2a1a8de",
+    tree_id=_TREE,
+    user_id=_USER,
+    course_id=_COURSE,
+    decided_at=_AT,
+    labelled_at=_LATER,
+    features=_FEATURES,
+    label="Persistent Striver",
+    labelled_by="next_attempts",
+)
+# Built without validation, which would take raw for base64 already.
+_dead_letter = DeadLetter.model_construct(
+    dead_letter_id="9d2c8f0e-2f6c-5e0d-9b43-0b0d4a6f7c3d",
+    reason=DeadLetterReason.NOT_JSON,
+    detail="Invalid JSON: expected value at line 1 column 1",
+    topic="learner.events",
+    partition=2,
+    offset=1041,
+    recorded_at=_AT,
+    key=_USER.encode(),
+    raw=b"hello",
+)
+_profile = Profile(
+    _USER, age=19, class_year="freshman", gpa=3.1, changed_at={"age": _AT}, offset=1040
+)
+_behavior = Behavior(
+    _USER,
+    course_id=_COURSE,
+    total_time_spent=48.0,
+    content_type_engagement=ContentTypeEngagement(quiz_time=48.0, hint_usage_count=1),
+    active_time_distribution={"09": 1},
+    total_courses=1,
+    avg_score=0.25,
+    offset=1042,
+)
+_engagement = Engagement(
+    _USER,
+    _COURSE,
+    quiz_attempts=(
+        QuizAttempt("q-7", 0.25, "distributive-law", None, 1, True, "factoring", 0.75, _AT),
+    ),
+    topic_scores={"factoring": 25.0},
+    labels={_TREE: "Struggling Novice"},
+    offset=1042,
+)
+_snapshot = TrainerSnapshot(
+    trees={
+        _TREE: TreeSnapshot(
+            champion_version=1,
+            model="eJwDAAAAAAE=",
+            challenger=Tally(count=512, correct=401, faded_count=180.5, faded_correct=150.25),
+            label_counts={"Steady Achiever": 300, "Struggling Novice": 212},
+            recent_ids=(_example.example_id,),
+        )
+    },
+    offsets={0: 130, 1: 127, 2: 119, 3: 136},
+)
+
+SAMPLES: Mapping[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+    "learner-event": tuple((kind, _event(kind, fields)) for kind, fields in _EVENT_FIELDS.items()),
+    "profile": (("told", json.loads(profile_adapter.dump_json(_profile))),),
+    "behavior": (("firstAnswer", json.loads(behavior_adapter.dump_json(_behavior))),),
+    "engagement": (("firstAnswer", json.loads(engagement_adapter.dump_json(_engagement))),),
+    "decision": (("firstAnswer", json.loads(decision_adapter.dump_json(_decision))),),
+    "tree-document": (("learned", json.loads(_tree.model_dump_json())),),
+    "tree-example": (("fromHindsight", json.loads(example_adapter.dump_json(_example))),),
+    "dead-letter": (("notJson", json.loads(_dead_letter.model_dump_json())),),
+    "trainer-snapshot": (("oneTree", json.loads(snapshot_adapter.dump_json(_snapshot))),),
+}
+"""By the name of the schema file, less ``.json``: names and records; one event of each type."""

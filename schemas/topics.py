@@ -1,0 +1,16 @@
+"""Names of the topics: what is said where. How each is made on Kafka: ``agents.topics``."""
+
+from __future__ import annotations
+
+EVENTS = "learner.events"
+DEAD_LETTERS = "learner.dlq"
+DECISIONS = "learner.decisions"
+EXAMPLES = "tree.examples"
+TREE_VERSIONS = "tree.versions"
+SNAPSHOTS = "tree.snapshots"
+TABLES = ("profile", "behavior", "engagement", "seen")
+
+
+def changelog(app_id: str, table: str) -> str:
+    """The changelog topic of a table, named as Faust names it."""
+    return f"{app_id}-{table}-changelog"
