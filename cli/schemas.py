@@ -17,4 +17,5 @@ def export(
     """Writes a JSON Schema for each contract, and an AsyncAPI 3 document of the topics."""
     from schemas.export import export as export_schemas  # noqa: PLC0415
 
-    export_schemas(folder)
+    written = export_schemas(folder)
+    typer.echo(f"{len(written)} files written to {folder}", err=True)
