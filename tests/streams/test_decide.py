@@ -141,7 +141,7 @@ def test_outside_any_course() -> None:
     assert set(after.labels) == set(TREE_IDS)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(tree_documents(), feature_values())
 def test_a_decision_is_a_valid_record_and_comes_back_as_it_was(
     document: TreeDocument, values: tuple[float, ...]

@@ -83,7 +83,7 @@ def test_weights_of_any_scale(weight: float) -> None:
     assert result.conditions == ()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(tree_documents(), feature_values())
 def test_the_same_leaf_as_a_walk_over_the_nodes(
     tree: TreeDocument, values: tuple[float, ...]

@@ -30,7 +30,7 @@ EVENTS = [
 ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     tree_documents(),
     feature_values(),
@@ -54,7 +54,7 @@ def test_what_was_decided_is_confirmed(
         assert verify(decision, trees[decision.tree_id]) == ()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(tree_documents(), feature_values(), feature_values(), st.integers(0, 23))
 def test_another_value_on_the_path_is_reported(
     document: TreeDocument, values: tuple[float, ...], others: tuple[float, ...], place: int
