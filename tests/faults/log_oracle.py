@@ -52,7 +52,7 @@ def read_topic(bootstrap: str, topic: str, partitions: int) -> dict[int, list[Me
     ended: set[int] = set()
     try:
         while len(ended) < partitions:
-            for message in consumer.consume(1000, timeout=5):
+            for message in consumer.consume(1000, timeout=0.1):
                 if message.error() is None:
                     found[message.partition()].append(message)
                 else:

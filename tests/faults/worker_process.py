@@ -16,14 +16,14 @@ COMMAND = [sys.executable, "-m", "cli.main", "worker"]
 class WorkerProcess:
     """Started with the settings' broker and app id; its log goes to ``log``."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, *, pin_trees: bool = True) -> None:
         self.log = log
         environment = {
             **os.environ,
             "LEARNER_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
             "LEARNER_KAFKA__PARTITIONS": str(settings.kafka.partitions),
             "LEARNER_WORKER__APP_ID": settings.worker.app_id,
-            "LEARNER_WORKER__PIN_TREES": "true",
+            "LEARNER_WORKER__PIN_TREES": str(pin_trees),
             "LEARNER_LOG__FORMAT": "json",
         }
         with log.open("ab") as out:
