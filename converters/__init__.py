@@ -1,1 +1,1 @@
-"""Other people's data as events of ours. Each converter accounts for every row that it reads."""
+"""Other systems' records as events of ours, as JSON lines in time order. One file per system."""

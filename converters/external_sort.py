@@ -1,4 +1,4 @@
-"""Sorts more lines than memory holds: sorted runs in temporary files, merged."""
+"""Sorting more lines than fit in memory: sorted runs in temporary files, merged."""
 
 from __future__ import annotations
 
@@ -9,28 +9,48 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import IO
 
-RUN_LINES = 50_000
+LINES_IN_MEMORY = 5_000
+FAN_IN = 64
+"""So many runs of one size are merged into one: few open files, and a line is written again once
+for each factor of 64."""
 
 
-def externally_sorted(lines: Iterable[bytes], run_lines: int = RUN_LINES) -> Iterator[bytes]:
-    """The same lines in byte order. None may contain a newline.
+def sorted_lines(
+    lines: Iterable[bytes], lines_in_memory: int = LINES_IN_MEMORY, fan_in: int = FAN_IN
+) -> Iterator[bytes]:
+    """The same lines in the order of their bytes.
 
-    Memory holds ``run_lines`` lines, however many there are; disk holds them all once.
+    A line may hold no newline. Memory holds ``lines_in_memory`` of them, however many there are;
+    the rest is in temporary files without a name, which are gone when the iterator is.
     """
+    source = iter(lines)
     with ExitStack() as files:
-        runs: list[Iterator[bytes]] = []
-        remaining = iter(lines)
-        while run := sorted(islice(remaining, run_lines)):
-            if len(run) < run_lines and not runs:
+        # Runs by how often they were merged, as in a log-structured merge tree (O'Neil 1996).
+        levels: list[list[IO[bytes]]] = [[]]
+        while run := sorted(islice(source, lines_in_memory)):
+            if len(run) < lines_in_memory and not any(levels):
                 yield from run
                 return
-            file = files.enter_context(tempfile.TemporaryFile())
-            file.writelines(line + b"\n" for line in run)
-            file.seek(0)
-            runs.append(_lines(file))
-        yield from heapq.merge(*runs)
+            levels[0].append(_written(files, run))
+            for level, runs in enumerate(levels):
+                if len(runs) < fan_in:
+                    break
+                if level + 1 == len(levels):
+                    levels.append([])
+                levels[level + 1].append(_written(files, _merged(runs)))
+                for file in runs:
+                    file.close()
+                runs.clear()
+        yield from _merged([file for runs in levels for file in runs])
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    for line in file:
-        yield line[:-1]
+def _written(files: ExitStack, lines: Iterable[bytes]) -> IO[bytes]:
+    file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    file.writelines(line + b"\n" for line in lines)
+    file.seek(0)
+    return file
+
+
+def _merged(runs: list[IO[bytes]]) -> Iterator[bytes]:
+    # Without their ends: a byte may sort before a newline.
+    return heapq.merge(*((line[:-1] for line in file) for file in runs))

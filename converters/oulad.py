@@ -1,196 +1,73 @@
-"""OULAD to learner events, in time order, with memory flat in the number of events.
+"""The Open University Learning Analytics Dataset as events (Kuzilek, Hlosta & Zdrahal 2017).
 
-Open University Learning Analytics Dataset (Kuzilek, Hlosta, Zdrahal 2017, doi
-10.1038/sdata.2017.171). Days count from the start of the presentation: B starts on 1 February,
-J on 1 October. The hour within a day is not known; a fixed one is drawn from the ids.
+    studentRegistration.csv ─┬─ joined by course and student ─► course.enrolled, profile.updated,
+    studentInfo.csv ─────────┘                                  course.withdrawn, course.completed
+    studentAssessment.csv ───── with assessments.csv, courses.csv ─► quiz.submitted
 
-| row of | becomes |
-| --- | --- |
-| studentRegistration | course.enrolled; course.withdrawn where a date of unregistration stands |
-| studentInfo | profile.updated on the first day of the presentation; course.completed on its last day for Pass, Fail and Distinction |
-| studentAssessment | quiz.submitted; none where the score is missing or was banked (carried over from an earlier presentation, so not an answer given in this one) |
+What is chosen, since the data set leaves it open:
 
-Age bands become a representative age (0-35: 27, 35-55: 45, 55<=: 60), highest education the
-learner level (below A level basic, A level intermediate, higher advanced). Gender, region,
-deprivation, disability and credits have no counterpart among the source's attributes.
-"""  # noqa: E501
+- A course is a module in a presentation (``AAA-2013J``), a learner one ``id_student`` in all.
+- Times of day: `converters.oulad_calendar`. ``date_registration`` unknown: day 0, or the day of
+  unregistration if that is earlier.
+- ``course.withdrawn`` on ``date_unregistration``; a ``final_result`` Withdrawn without one: at the
+  end of the presentation. ``course.completed`` at its end, for Pass, Fail and Distinction.
+- An assessment is one question. ``topic_id`` is module and type (``AAA TMA``), ``skill_tag`` the
+  type, ``objective_tag`` its place among those of its type (``AAA TMA 2``), so that presentations
+  compare; ``module_id`` is their module, the whole course. ``score`` = score / 100, exams too.
+- A banked score (carried over from an earlier presentation) is an event like any other on the day
+  told, since the module counts it; its ``source`` is ``oulad/banked``.
+- A submission without a score makes no event: nothing is graded.
+- ``age``: the middle of the band, from 18 and to 65. ``learner_level`` by the qualification before.
+  ``learner_purpose``: revising if the module was tried before, else scratch.
+- Left out, as no attribute of ours: gender, region, imd_band, disability, studied_credits, weight;
+  vle.csv and studentVle.csv are not read.
+"""
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
-import orjson
+from converters.csv_rows import check_columns
+from converters.external_sort import sorted_lines
+from converters.oulad_account import OuladAccount
+from converters.oulad_course import COLUMNS, courses_of
+from converters.oulad_enrolment import enrolment_events
+from converters.oulad_event import KEY_LENGTH
+from converters.oulad_submission import submission_events
+from schemas.errors import InvalidInput
 
-from converters.external_sort import externally_sorted
-from converters.oulad_files import Row, assessments, presentation_days, rows
-
-_OULAD = uuid.uuid5(uuid.NAMESPACE_URL, "https://doi.org/10.1038/sdata.2017.171")
-_START_MONTH = {"B": 2, "J": 10}
-_AGE = {"0-35": 27, "35-55": 45, "55<=": 60}
-_LEVEL = {
-    "No Formal quals": "basic",
-    "Lower Than A Level": "basic",
-    "A Level or Equivalent": "intermediate",
-    "HE Qualification": "advanced",
-    "Post Graduate Qualification": "advanced",
-}
-_RESULT = {"Pass": "pass", "Fail": "fail", "Distinction": "distinction"}
-_KEY = ("code_module", "code_presentation", "id_student")
-_DAY_SECONDS = 86_400
-
-
-class OuladAccount:
-    """Every row read, by file; every event made, by type; rows or parts that make none, by why."""
-
-    def __init__(self) -> None:
-        self.rows: Counter[str] = Counter()
-        self.events: Counter[str] = Counter()
-        self.without_event: Counter[str] = Counter()
+__all__ = ["OuladAccount", "oulad_events"]
 
 
 def oulad_events(folder: Path, account: OuladAccount | None = None) -> Iterator[bytes]:
-    """Every event as a JSON line without its newline, oldest first.
+    """The data set's events in order of time, each one a JSON object without a newline.
+
+    Memory stays flat in the number of rows; only courses.csv and assessments.csv are kept.
+
+    Args:
+        folder: where the official CSV files are.
+        account: filled while the events are taken: what became of each row.
 
     Raises:
-        InvalidInput: a file, column or value is missing or wrong: which, and in which line.
+        InvalidInput: a file or column is missing (at once), or a row is not what it should be
+            (when it is read, before the first event; with file and line).
     """
-    account = account or OuladAccount()
-    events = _Events(folder, account)
-    for line in externally_sorted(events.unsorted()):
-        yield line.partition(b"\t")[2]
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder}: no such folder; name the one with OULAD's CSV files")
+    for name, columns in COLUMNS.items():
+        check_columns(folder / name, columns)
+    if account is None:
+        account = OuladAccount()
+    return _in_time_order(folder, account)
 
 
-class _Events:
-    """Makes the events of all files, each behind its sort key."""
+def _in_time_order(folder: Path, account: OuladAccount) -> Iterator[bytes]:
+    courses = courses_of(folder / "courses.csv", account)
 
-    def __init__(self, folder: Path, account: OuladAccount) -> None:
-        self._folder = folder
-        self._account = account
-        self._days = presentation_days(folder)
-        self._assessments = assessments(folder)
+    def keyed() -> Iterator[bytes]:
+        yield from enrolment_events(folder, courses, account)
+        yield from submission_events(folder, courses, account)
 
-    def unsorted(self) -> Iterator[bytes]:
-        yield from self._registrations()
-        yield from self._students()
-        yield from self._submissions()
-
-    def _registrations(self) -> Iterator[bytes]:
-        columns = (*_KEY, "date_registration", "date_unregistration")
-        for row in self._rows("studentRegistration.csv", columns):
-            registered = row.integer("date_registration")
-            if registered is None:
-                self._account.without_event["registration without a date"] += 1
-            else:
-                yield self._event(row, "course.enrolled", registered, 0)
-            left = row.integer("date_unregistration")
-            if left is not None:
-                yield self._event(row, "course.withdrawn", left, 3)
-
-    def _students(self) -> Iterator[bytes]:
-        columns = (*_KEY, "highest_education", "age_band", "num_of_prev_attempts", "final_result")
-        for row in self._rows("studentInfo.csv", columns):
-            profile: dict[str, Any] = {}
-            if row["age_band"] in _AGE:
-                profile["age"] = _AGE[row["age_band"]]
-            if row["highest_education"] in _LEVEL:
-                profile["learner_level"] = _LEVEL[row["highest_education"]]
-            yield self._event(row, "profile.updated", 0, 1, **profile)
-            result = _RESULT.get(row["final_result"])
-            if result is not None:
-                last_day = self._days[(row["code_module"], row["code_presentation"])]
-                yield self._event(row, "course.completed", last_day, 4, result=result)
-            elif row["final_result"] != "Withdrawn":
-                raise row.fault(f"final_result is {row['final_result']!r}")
-
-    def _submissions(self) -> Iterator[bytes]:
-        columns = ("id_assessment", "id_student", "date_submitted", "is_banked", "score")
-        for row in self._rows("studentAssessment.csv", columns):
-            score = row.integer("score")
-            if row.integer("is_banked"):
-                self._account.without_event["banked score"] += 1
-                continue
-            if score is None:
-                self._account.without_event["submission without a score"] += 1
-                continue
-            if not 0 <= score <= 100:
-                raise row.fault(f"score is {score}, not 0 to 100")
-            yield self._submission(row, score)
-
-    def _submission(self, row: Row, score: int) -> bytes:
-        assessment = self._assessments.get(row["id_assessment"])
-        if assessment is None:
-            raise row.fault(f"id_assessment {row['id_assessment']} is not in assessments.csv")
-        kind = assessment.assessment_type
-        return self._line(
-            row,
-            "quiz.submitted",
-            row.required("date_submitted"),
-            2,
-            (assessment.code_module, assessment.code_presentation),
-            id_in_event=row["id_assessment"],
-            question_id=row["id_assessment"],
-            score=score / 100,
-            topic_id=f"{assessment.code_module} {kind}",
-            skill_tag=kind,
-            objective_tag=assessment.code_module,
-        )
-
-    def _rows(self, name: str, columns: tuple[str, ...]) -> Iterator[Row]:
-        for row in rows(self._folder, name, columns):
-            self._account.rows[name] += 1
-            yield row
-
-    def _event(self, row: Row, kind: str, day: int, order: int, **fields: Any) -> bytes:
-        presentation = (row["code_module"], row["code_presentation"])
-        if presentation not in self._days:
-            raise row.fault(f"{'-'.join(presentation)} is not in courses.csv")
-        return self._line(row, kind, day, order, presentation, **fields)
-
-    def _line(  # noqa: PLR0913, PLR0917
-        self,
-        row: Row,
-        kind: str,
-        day: int,
-        order: int,
-        presentation: tuple[str, str],
-        id_in_event: str = "",
-        **fields: Any,
-    ) -> bytes:
-        """The event behind its sort key: time, order within it, event id."""
-        course_id = "-".join(presentation)
-        student = row["id_student"]
-        name = f"{kind}/{course_id}/{student}/{id_in_event}"
-        event_id = str(uuid.uuid5(_OULAD, name))
-        # A learner's events of one day share their time, apart by ``order`` seconds.
-        at = _start(row, presentation[1]) + timedelta(days=day, seconds=_hour(student, day))
-        body = {
-            "event_id": event_id,
-            "type": kind,
-            "user_id": str(uuid.uuid5(_OULAD, student)),
-            "course_id": course_id,
-            "occurred_at": at + timedelta(seconds=order),
-            "source": "oulad",
-            **fields,
-        }
-        self._account.events[kind] += 1
-        key = f"{body['occurred_at']:%Y%m%d%H%M%S}{order}{event_id}"
-        return key.encode() + b"\t" + orjson.dumps(body, option=orjson.OPT_UTC_Z)
-
-
-def _start(row: Row, presentation: str) -> datetime:
-    month = _START_MONTH.get(presentation[4:])
-    if month is None or not presentation[:4].isdigit():
-        raise row.fault(f"code_presentation is {presentation!r}, not a year and B or J")
-    return datetime(int(presentation[:4]), month, 1, tzinfo=UTC)
-
-
-def _hour(student: str, day: int) -> int:
-    """Seconds into the day, fixed for a learner and day."""
-    digest = blake2b(f"{student}/{day}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") % (_DAY_SECONDS - 10)
+    for line in sorted_lines(keyed()):
+        yield line[KEY_LENGTH:]
