@@ -76,8 +76,6 @@ def log_session(
             logged.session_id, logged.start_time, logged.end_time, logged.activity_type
         )
         told = join(before, told)
-        if told == before:
-            return logs, waiting
         logs = tuple(log for log in logs if log is not logged)
     waiting, _, session = remember(waiting, told, OPEN_SESSIONS_WINDOW)
     duration = seconds(session)

@@ -96,3 +96,17 @@ def test_a_session_that_waits_outlives_finished_ones() -> None:
 def test_never_ended_sessions_leave_the_oldest_first() -> None:
     behavior = behave(*(start(i, f"x{i}") for i in (3, 0, 2, 1, 5, 4)))
     assert [s.session_id for s in behavior.recent_sessions] == ["x4", "x5"]
+
+
+def test_a_repeat_of_a_logged_session_leaves_those_that_wait() -> None:
+    events = [start(0), end(1), start(2, "a"), start(3, "b")]
+    assert engage(*events, end(1)) == engage(*events, start(0)) == engage(*events)
+
+
+def test_sessions_taken_out_again_leave_no_rounding_error() -> None:
+    tenth, fifth = 0.1 / 3600, 0.2 / 3600
+    behavior = behave(start(1, "a"), end(1 + tenth, "a"), start(1, "b"), end(1 + fifth, "b"))
+    assert behavior.session_seconds == 0.1 + 0.2
+    for earlier in (end(0, "a"), end(0, "b")):
+        behavior = fold_behavior(behavior, earlier)
+    assert (behavior.sessions, behavior.session_seconds, behavior.retention_span) == (0, 0.0, 0.0)

@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 import pytest
 from strategies import START, USERS, event
 
-from schemas.engagement import SKILLS_WINDOW, TOPICS_WINDOW, Engagement, Tally
+from schemas.engagement import (
+    CONFIDENCE_WINDOW,
+    SKILLS_WINDOW,
+    TOPICS_WINDOW,
+    Engagement,
+    Tally,
+)
 from schemas.event import LearnerEvent
 from schemas.profile import Profile
 from streams.engagement import fold_engagement
@@ -143,3 +149,17 @@ def test_the_skills_practised_latest_are_kept() -> None:
         assert set(engagement.skill_scores) == kept
         assert set(engagement.skill_tallies) == kept
         assert set(engagement.skill_recency) == kept
+
+
+def test_a_forgotten_topic_gets_no_trend_when_its_reports_leave_the_window() -> None:
+    def told(n: float, topic: str) -> LearnerEvent:
+        return event("confidence.reported", hours(n), topic_id=topic, confidence=0.5)
+
+    topics = [f"t{i:02}" for i in range(TOPICS_WINDOW)]
+    engagement = fold(
+        *(told(0, "old") for _ in range(3)),
+        *(answer(1.0, topic, hours(1)) for topic in topics),
+        *(told(2, topic) for topic in topics[: CONFIDENCE_WINDOW - 2]),
+    )
+    assert [r.topic_id for r in engagement.confidence_reports].count("old") == 2
+    assert engagement.confidence_score_trends == ()
