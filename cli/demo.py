@@ -6,17 +6,43 @@ from typing import Annotated
 
 import typer
 
+from cli.failures import fail
+from cli.json_lines import write_json
 from cli.options import EmbeddedFile, settings_of
+from cli.progress import progress
 
 
 def demo(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON line.")] = False,
+    learners: Annotated[int, typer.Option(min=1, max=2_000, help="How many learners.")] = 100,
+    days: Annotated[int, typer.Option(min=7, max=366, help="How long they are followed.")] = 60,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 7,
     file: EmbeddedFile = None,
 ) -> None:
     """Follows a simulated class of learners: no server, done within a minute.
 
     Exit code 0 only if every event is accounted for.
     """
-    settings_of(ctx, embedded__file=file)
-    raise NotImplementedError(as_json)
+    from rich.console import Console  # noqa: PLC0415
+
+    from demo.class_run import Class, run  # noqa: PLC0415
+    from demo.report import as_json as figures_as_json  # noqa: PLC0415
+    from demo.report import show  # noqa: PLC0415
+
+    settings = settings_of(ctx, quiet_libraries=True, embedded__file=file)
+    with progress("following the class") as advance:
+        shown = 0
+
+        def on_progress(handled: int, _all: int) -> None:
+            nonlocal shown
+            advance(handled - shown)
+            shown = handled
+
+        figures = run(settings, Class(learners, days, seed), on_progress)
+    if as_json:
+        write_json(figures_as_json(figures))
+    else:
+        show(figures, settings.embedded.file, Console())
+    if figures.unaccounted:
+        fail(f"{figures.unaccounted} events are not accounted for")

@@ -122,6 +122,13 @@ def versions_of(file: Path) -> list[TreeDocument]:
     return [TreeDocument.model_validate_json(record) for (record,) in _query(file, sql)]
 
 
+def most_decided(file: Path) -> str | None:
+    """The learner of whom most was decided; None in an empty file."""
+    sql = "SELECT user_id::VARCHAR FROM decisions GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+    found = _query(file, sql)
+    return found[0][0] if found else None
+
+
 def labels_by_day(file: Path) -> list[tuple[Any, str, int]]:
     """(day, learner label, how many decisions gave it), in order."""
     sql = (
