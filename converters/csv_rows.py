@@ -65,9 +65,13 @@ def csv_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[
 def whole_number(  # noqa: PLR0913, PLR0917
     file: Path, line: int, column: str, text: str, low: int, high: int
 ) -> int:
-    """Raises: InvalidInput, if the text is no whole number from ``low`` to ``high``."""
+    """``12`` or ``12.0``, as files that went through a data frame have it.
+
+    Raises:
+        InvalidInput: the text is no whole number from ``low`` to ``high``.
+    """
     try:
-        number = int(text)
+        number = int(text.removesuffix(".0"))
     except ValueError:
         bad_row(file, line, f"{column} {text!r} is no whole number")
     if not low <= number <= high:

@@ -44,7 +44,7 @@ def submission_events(
             bad_row(file, line, f"is_banked {banked!r} is neither 0 nor 1")
         on = whole_number(file, line, "date_submitted", day, -MOST_DAYS, MOST_DAYS)
         account.events["quiz.submitted"] += 1
-        cause = f"{assessment}/{student}/{on}/{banked}/{score}"
+        cause = f"{assessment}/{student}/{on}/{banked}/{fields['score']}"
         yield keyed_event("quiz.submitted", cause, student, known.course, on, fields)
 
 

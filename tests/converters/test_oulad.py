@@ -163,6 +163,19 @@ def test_the_published_files_with_quotes_mark_and_windows_ends(tmp_path: Path) -
     assert list(oulad_events(tmp_path / "quoted")) == plain
 
 
+def test_numbers_that_went_through_a_data_frame_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "floats").mkdir()
+    plain = list(oulad_events(write(tmp_path / "plain")))
+    floats = write(
+        tmp_path / "floats",
+        assessments=ASSESSMENTS.replace(",60,", ",60.0,"),
+        studentRegistration=REGISTRATION.replace("-10,5", "-10.0,5.0"),
+        studentAssessment=SUBMISSIONS.replace("18,0,78", "18.0,0,78.0"),
+    )
+    assert list(oulad_events(floats)) == plain
+
+
 def test_ids_are_version_5_uuids_of_their_names() -> None:
     for name in ("student/1", "quiz.submitted/é"):
         assert derived_uuid(name)[0] == str(uuid.uuid5(uuid.UUID(NAMESPACE), name))
@@ -181,6 +194,7 @@ BAD = {
     "result": ("studentInfo", INFO.replace("Fail", "Maybe"), 4, "'Maybe' is none of"),
     "attempts": ("studentInfo", INFO.replace(",1,60", ",-1,60"), 2, "-1 is not in 0–1000"),
     "student": ("studentInfo", INFO.replace(",502,", ",bob,"), 4, "'bob' is no number"),
+    "half a day": ("courses", COURSES.replace("240", "240.5"), 2, "'240.5' is no whole number"),
     "row too short": ("studentInfo", INFO + "ZZZ,2013J\n", 5, "2 values for 12 columns"),
     "info alone": (
         "studentInfo", INFO + INFO.splitlines()[3].replace("502", "503") + "\n", 5,
