@@ -97,8 +97,13 @@ class TreeVersions:
 
     def _tell(self, document: TreeDocument) -> None:
         self.generation += 1
-        if self._on_change is not None:
+        if self._on_change is None:
+            return
+        try:
             self._on_change(document)
+        except Exception:
+            # Who follows versions goes on with what it had, and with the next one.
+            log.exception("version not taken", tree_id=document.tree_id, version=document.version)
 
     def _accept(self, record: ConsumerRecord) -> TreeDocument | None:
         try:

@@ -88,8 +88,8 @@ class TrainerSettings(_Section):
     tau: Annotated[float, Field(ge=0, le=1)] = Field(
         0.2, description="bound below which two equal candidates are split all the same"
     )
-    max_depth: Annotated[int, Field(ge=1, le=16)] = Field(
-        7, description="deepest split of the learned tree"
+    max_depth: Annotated[int, Field(ge=1, le=9)] = Field(
+        7, description="questions a learned tree asks at most; 9 fill a document's 1,023 nodes"
     )
     seed: int = Field(7, description="of river's random choices")
     min_examples: Annotated[int, Field(ge=1, le=10_000_000)] = Field(

@@ -233,19 +233,24 @@ async def test_what_cannot_be_learned_is_counted_and_passed_over(kafka: Settings
     assert done.metrics[TREE].examples == 10
 
 
+async def start_only(kafka: Settings) -> None:
+    async with asyncio.timeout(SECONDS):
+        await run_trainer(kafka, asyncio.Event())
+
+
 async def test_no_kafka_is_one_clear_error() -> None:
     nowhere = Settings(_env_file=None, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1.*start it"):
-        await run_trainer(nowhere, asyncio.Event())
+        await start_only(nowhere)
 
 
 @pytest.mark.parametrize("topic", [topics.EXAMPLES, topics.SNAPSHOTS, topics.TREE_VERSIONS])
 async def test_a_missing_topic_is_one_clear_error(kafka: Settings, topic: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.kafka.bootstrap_servers})
     admin.delete_topics([topic], operation_timeout=10)[topic].result()
-    await asyncio.sleep(0.3)
+    wait_for(lambda: topic not in admin.list_topics(timeout=10).topics)
     with pytest.raises(BrokerUnavailable, match=f"{topic} is not there.*topics create"):
-        await run_trainer(kafka, asyncio.Event())
+        await start_only(kafka)
 
 
 async def test_a_snapshot_too_large_for_a_record_is_said_before_it_is_sent(
@@ -262,7 +267,7 @@ async def test_a_snapshot_too_large_for_a_record_is_said_before_it_is_sent(
 async def test_a_snapshot_that_is_none_stops_the_start(kafka: Settings, value: bytes) -> None:
     send(kafka, topics.SNAPSHOTS, [value], key=trainer_log.SNAPSHOT_KEY)
     with pytest.raises(InvalidRecord, match="delete"):
-        await run_trainer(kafka, asyncio.Event())
+        await start_only(kafka)
 
 
 async def test_examples_made_anew_under_a_snapshot_stop_the_start(kafka: Settings) -> None:
@@ -272,7 +277,7 @@ async def test_examples_made_anew_under_a_snapshot_stop_the_start(kafka: Setting
     await log.write((), TrainerSnapshot({}, {0: 51}))
     await log.stop()
     with pytest.raises(InvalidRecord, match="made anew"):
-        await run_trainer(kafka, asyncio.Event())
+        await start_only(kafka)
 
 
 async def test_the_newest_of_many_snapshots_is_found(kafka: Settings) -> None:

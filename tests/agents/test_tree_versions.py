@@ -79,3 +79,19 @@ async def test_it_follows_and_goes_up_only(fresh_kafka: Settings) -> None:
     publish(fresh_kafka, version(6))
     await asyncio.sleep(0.2)
     assert versions.current(TREE).version == 5
+
+
+async def test_a_version_that_its_user_cannot_take_does_not_end_the_following(
+    fresh_kafka: Settings,
+) -> None:
+    def picky(document: TreeDocument) -> None:
+        if document.version == 2:
+            raise ValueError("not this one")
+        told.append(document.version)
+
+    told: list[int] = []
+    versions = TreeVersions(fresh_kafka.kafka, picky)
+    await versions.start()
+    publish(fresh_kafka, version(1), version(2), version(3))
+    await until(lambda: told == [1, 3])
+    await versions.stop()

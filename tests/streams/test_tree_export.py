@@ -9,14 +9,16 @@ import pytest
 from example_streams.drifting import drifting, guess_one_label
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from river.tree import HoeffdingAdaptiveTreeClassifier
 from river.tree.nodes.branch import DTBranch
 from river.tree.nodes.hatc_nodes import AdaBranchClassifier
 
+from config.settings import TrainerSettings
 from schemas.errors import InvalidTree
 from schemas.feature import FEATURE_NAMES, FEATURES
 from schemas.fields import LABELS, TreeId
-from schemas.tree import Branch, TreeDocument
+from schemas.tree import MAX_NODES, Branch, TreeDocument
 from streams.learning import Learning, new_model
 from streams.scoring import compile_tree, score
 from streams.tree_export import export_nodes, foretold
@@ -49,7 +51,7 @@ def alternates(node: Any) -> int:
 
 def test_long_stream_with_drift_foretells_as_river_does() -> None:
     model: Any = new_model(EAGER)
-    rng = random.Random(5)  # noqa: S311
+    rng = random.Random(5)
     most_branches = with_alternates = by_river_itself = 0
     for number, example in enumerate(drifting(12_000, drift_every=2_000)):
         model.learn_one(example.features, example.label)
@@ -86,7 +88,7 @@ def test_any_stream_foretells_alike_and_exports_its_weights(
     seed: int, count: int, drift_every: int, noise: float
 ) -> None:
     model: Any = new_model(EAGER)
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     for example in drifting(count, drift_every=drift_every, seed=seed, noise=noise):
         model.learn_one(example.features, example.label)
     tree = compile_tree(exported(model))
@@ -114,7 +116,7 @@ def test_a_leaf_without_weights_has_those_of_the_node_above() -> None:
         model.learn_one(example.features, example.label)
     branch = model._root
     branch.children[1] = model._new_leaf(parent=branch)
-    features = any_features(random.Random(1))  # noqa: S311
+    features = any_features(random.Random(1))
     features[branch.feature] = branch.threshold + 1
     most = max(branch.stats, key=branch.stats.get)
     assert foretold(model, TREE, features) == most
@@ -139,10 +141,17 @@ def test_nothing_learned_is_no_document() -> None:
 
 def test_a_split_on_anything_but_a_features_number_is_refused() -> None:
     model: Any = new_model(EAGER)
-    rng = random.Random(3)  # noqa: S311
+    rng = random.Random(3)
     for _ in range(400):
         colour = rng.choice(["red", "blue"])
         model.learn_one({"colour": colour}, LABELS[TREE][colour == "red"])
     assert isinstance(model._root, DTBranch)
     with pytest.raises(InvalidTree, match="no split"):
         export_nodes(model, TREE)
+
+
+def test_the_deepest_tree_that_can_be_set_fits_a_document() -> None:
+    deepest = TrainerSettings.model_json_schema()["properties"]["max_depth"]["maximum"]
+    assert 2 ** (deepest + 1) - 1 <= MAX_NODES
+    with pytest.raises(ValidationError):
+        TrainerSettings(max_depth=deepest + 1)
