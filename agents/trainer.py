@@ -23,7 +23,7 @@ from agents.topics import EXAMPLES, SNAPSHOTS
 from agents.trainer_log import TrainerLog
 from agents.tree_versions import TreeVersions
 from config.settings import Settings, TrainerSettings
-from schemas.errors import InvalidRecord
+from schemas.errors import BrokerUnavailable, InvalidRecord
 from schemas.example import example_adapter
 from schemas.fields import TREE_IDS, TreeId
 from schemas.snapshot import TrainerSnapshot
@@ -36,6 +36,7 @@ _POLL_MS = 200
 _POLL_RECORDS = 100
 """Few, since learning them keeps the event loop (some 0.1 ms each)."""
 _PROGRESS_SECONDS = 1.0
+_GONE_SECONDS = 5.0
 
 
 class TrainerProgress(NamedTuple):
@@ -96,6 +97,7 @@ class Trainer:
         self._offsets: dict[int, int] = {}
         self._published: list[TreeDocument] = []
         self._since_snapshot = 0
+        self._last_there = time.monotonic()
         self._examples = self._refused = self._version_count = 0
 
     async def start(self) -> None:
@@ -116,6 +118,7 @@ class Trainer:
         """One fetch: learn each example, then publish what came of it."""
         with broker_errors(self._settings.kafka):
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        self._leave_if_gone()
         for tp, records in fetched.items():
             self._learn(records)
             self._offsets[tp.partition] = records[-1].offset + 1
@@ -159,6 +162,15 @@ class Trainer:
         await self._consumer.stop()
         await self._versions.stop()
         await self._log.stop()
+
+    def _leave_if_gone(self) -> None:
+        """Otherwise aiokafka asks for a deleted topic thousands of times a second, for ever."""
+        if self._consumer.partitions_for_topic(EXAMPLES):
+            self._last_there = time.monotonic()
+        elif time.monotonic() - self._last_there > _GONE_SECONDS:
+            raise BrokerUnavailable(
+                f"topic {EXAMPLES} is gone: run `learner topics create`, and start again"
+            )
 
     def _learn(self, records: Iterable[ConsumerRecord]) -> None:
         for record in records:

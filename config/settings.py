@@ -80,13 +80,13 @@ class TrainerSettings(_Section):
     """river's HoeffdingAdaptiveTreeClassifier, and when its tree replaces the one in force."""
 
     grace_period: Annotated[int, Field(ge=5, le=100_000)] = Field(
-        50, description="examples a leaf sees between two attempts to split it"
+        20, description="examples a leaf sees between two attempts to split it"
     )
     delta: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-2, description="probability of a wrong split (Hoeffding bound)"
     )
     tau: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.2, description="bound below which two equal candidates are split all the same"
+        0.5, description="bound below which two equal candidates are split all the same"
     )
     max_depth: Annotated[int, Field(ge=1, le=9)] = Field(
         7, description="questions a learned tree asks at most; 9 fill a document's 1,023 nodes"

@@ -15,7 +15,7 @@ LabelledBy = Literal["next_attempts", "silence", "course_result", "person"]
 
 
 @with_config(STRICT)
-@dataclass(frozen=True)
+@dataclass
 class TreeExample:
     """``features``: every feature by name, as known at ``decided_at``. ``label``: what it should
     have been, known at ``labelled_at``. ``example_id`` is UUIDv5 of the deciding event and tree.

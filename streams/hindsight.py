@@ -34,7 +34,7 @@ from schemas.fields import LABELS, TreeId
 from schemas.state import copy_state
 from streams.decide import DECISION_POINTS
 from streams.derived_id import derived_id
-from streams.outcome import helped, learner_label
+from streams.outcome import learner_label, right_strategy
 
 NEXT_ANSWERS = 3
 """Graded answers awaited: one is chance, and more than a few come after the label has changed."""
@@ -175,8 +175,7 @@ def _examples(
         labels[event.tree_id] = event.label
     else:
         labels["primary_classification"] = learner_label(pending, event, known_by)
-        if helped(pending, event, known_by):
-            labels["intervention_strategy"] = pending.strategy
+        labels["intervention_strategy"] = right_strategy(pending, event, known_by)
     features = dict(zip(FEATURE_NAMES, pending.features, strict=True))
     return tuple(
         [

@@ -35,9 +35,9 @@ _LARGEST = 1e9
 class Learning(NamedTuple):
     """How a tree learns and when it is published: see ``config.settings.TrainerSettings``."""
 
-    grace_period: int = 50
+    grace_period: int = 20
     delta: float = 1e-2
-    tau: float = 0.2
+    tau: float = 0.5
     max_depth: int = 7
     seed: int = 7
     min_examples: int = 150

@@ -5,10 +5,12 @@ The thresholds are choices, each with its reason; change one and the trees learn
 
 from __future__ import annotations
 
+from typing import cast
+
 from schemas.engagement import PendingExample
 from schemas.event import CourseCompleted, CourseWithdrawn, LearnerEvent
 from schemas.example import LabelledBy
-from schemas.fields import LearnerLabel
+from schemas.fields import LearnerLabel, StrategyLabel
 
 MISCALIBRATED = 0.25
 """Confidence off the score by a quarter of the scale: one step of a five-point rating."""
@@ -36,6 +38,20 @@ GAIN = 0.05
 
 KEPT_SCORE = 0.9
 """At the top there is nothing to gain: keeping it counts as doing better."""
+
+
+NEEDED: dict[LearnerLabel, StrategyLabel] = {
+    "Struggling Novice": "Scaffolded Remediation",
+    "Persistent Striver": "Worked Examples",
+    "Overconfident Learner": "Confidence Calibration",
+    "Underconfident Achiever": "Encouragement",
+    "Steady Achiever": "Spaced Review",
+    "Fast Tracker": "Enrichment Challenge",
+    "Disengaging Learner": "Re-engagement Outreach",
+}
+"""What each learner needs most: support faded with mastery (scaffolding, worked-example effect and
+expertise reversal), metacognitive feedback where confidence and score part, contact after silence.
+"""
 
 
 def learner_label(
@@ -78,15 +94,27 @@ def _label_of_answers(pending: PendingExample) -> LearnerLabel:
     return "Struggling Novice" if mean < LOW_SCORE else "Steady Achiever"
 
 
+def right_strategy(
+    pending: PendingExample, event: LearnerEvent, known_by: LabelledBy
+) -> StrategyLabel:
+    """What would have been right to do, seen from afterwards: the label for
+    ``intervention_strategy``.
+
+    The strategy chosen, if the learner did better after it (`helped`); otherwise what the outcome
+    shows was needed (`NEEDED`). So success confirms a strategy, and failure teaches another one,
+    also one that was never tried. What a different strategy would really have done nobody knows:
+    chance, and falling back to the mean after a bad spell, pass for help.
+    """
+    if helped(pending, event, known_by):
+        return cast(StrategyLabel, pending.strategy)
+    return NEEDED[learner_label(pending, event, known_by)]
+
+
 def helped(pending: PendingExample, event: LearnerEvent, known_by: LabelledBy) -> bool:
     """Whether the strategy chosen then was followed by something better.
 
     Better is: the course passed; a mean score at least ``GAIN`` above the one before, or kept at
     ``KEPT_SCORE``; for Re-engagement Outreach, that answers came in again without a silence.
-    If not, ``intervention_strategy`` gets no example, as nobody knows what would have helped. So
-    it learns only from its own successes: it confirms what is chosen often, can never learn a
-    strategy that was not tried, and takes chance, and falling back to the mean after a bad
-    spell, for help.
     """
     if isinstance(event, CourseCompleted):
         return event.result != "fail"

@@ -193,15 +193,15 @@ async def test_an_operators_version_comes_into_force_and_is_counted_on_from(
 ) -> None:
     examples = list(drifting(2_000, drift_every=2_000))
     by_hand = guess_one_label().model_copy(update={"version": 40, "author": "operator"})
-    sent = False
+    by_then = [
+        (lambda p: p.examples >= 1_000, lambda: send(kafka, topics.TREE_VERSIONS, [raw])),
+        (lambda p: p.metrics[TREE].version == 40, lambda: feed(kafka, examples[1_000:])),
+    ]
+    raw = by_hand.model_dump_json().encode()
 
     def send_both_in_the_middle(progress: TrainerProgress) -> bool:
-        nonlocal sent
-        if progress.examples >= 1_000 and not sent:
-            send(kafka, topics.TREE_VERSIONS, [by_hand.model_dump_json().encode()])
-            sent = True
-        if sent and progress.metrics[TREE].version == 40:
-            feed(kafka, examples[1_000:])
+        if by_then and by_then[0][0](progress):
+            by_then.pop(0)[1]()
         return progress.examples >= 2_000
 
     feed(kafka, examples[:1_000])
@@ -251,6 +251,24 @@ async def test_a_missing_topic_is_one_clear_error(kafka: Settings, topic: str) -
     wait_for(lambda: topic not in admin.list_topics(timeout=10).topics)
     with pytest.raises(BrokerUnavailable, match=f"{topic} is not there.*topics create"):
         await start_only(kafka)
+
+
+async def test_a_topic_deleted_meanwhile_ends_the_trainer(
+    kafka: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("ERROR", "aiokafka.cluster")  # thousands of warnings a second
+    admin = AdminClient({"bootstrap.servers": kafka.kafka.bootstrap_servers})
+    deleted = False
+
+    def delete(_: TrainerProgress) -> bool:
+        nonlocal deleted
+        if not deleted:
+            admin.delete_topics([topics.EXAMPLES])[topics.EXAMPLES].result()
+            deleted = True
+        return False
+
+    with pytest.raises(BrokerUnavailable, match="is gone"):
+        await run_until(kafka, delete)
 
 
 async def test_a_snapshot_too_large_for_a_record_is_said_before_it_is_sent(

@@ -84,10 +84,11 @@ def test_three_answers_settle_it_by_hand() -> None:
     assert [example_adapter.validate_json(encode(example)) for example in examples] == examples
 
 
-def test_a_strategy_that_did_not_help_teaches_nothing() -> None:
+def test_a_strategy_that_did_not_help_teaches_the_one_that_was_needed() -> None:
     _, examples = settled(opened(), quiz(0.25, 1), quiz(0.25, 2), quiz(0.25, 3))
     assert [(e.tree_id, e.label) for e in examples] == [
-        ("primary_classification", "Struggling Novice")
+        ("primary_classification", "Struggling Novice"),
+        ("intervention_strategy", "Scaffolded Remediation"),
     ]
 
 
@@ -220,7 +221,9 @@ def test_silence_is_two_weeks_and_three_times_the_usual_gap(
     state = opened(engagement(quiz_attempts=answers, last_activity_at=day(0)))
     _, examples = settle(state, event("content.viewed", away, content_id="c", content_type="text"))
     assert [(e.label, e.labelled_by) for e in examples] == (
-        [("Disengaging Learner", "silence")] if silent else []
+        [("Disengaging Learner", "silence"), ("Re-engagement Outreach", "silence")]
+        if silent
+        else []
     )
 
 
@@ -241,7 +244,9 @@ def test_a_result_settles_all_that_is_open() -> None:
     assert state.pending == ()
     assert [(e.decided_at, e.label) for e in examples] == [
         (day(0), "Disengaging Learner"),
+        (day(0), "Re-engagement Outreach"),
         (day(2), "Disengaging Learner"),
+        (day(2), "Re-engagement Outreach"),
     ]
 
 

@@ -8,7 +8,8 @@ from example_learners.algebra import day, event, quiz
 from schemas.engagement import PendingExample
 from schemas.event import LearnerEvent
 from schemas.example import LabelledBy
-from streams.outcome import helped, learner_label
+from schemas.fields import LABELS
+from streams.outcome import NEEDED, helped, learner_label, right_strategy
 
 ANSWER = quiz(1.0)
 
@@ -106,3 +107,24 @@ def test_whether_the_strategy_was_followed_by_something_better(
     occurred: LearnerEvent, known_by: LabelledBy, known: dict[str, object], better: bool
 ) -> None:
     assert helped(pending(**known), occurred, known_by) is better
+
+
+@pytest.mark.parametrize(
+    ("occurred", "known_by", "known", "strategy"),
+    [
+        (ANSWER, "next_attempts", {"mean": 0.5625, "strategy": "Encouragement"}, "Encouragement"),
+        (ANSWER, "next_attempts", {"mean": 0.25}, "Scaffolded Remediation"),
+        (ANSWER, "next_attempts", {"mean": 0.25, "gap": 0.5}, "Confidence Calibration"),
+        (ANSWER, "silence", {"mean": 1.0}, "Re-engagement Outreach"),
+        (FAIL, "course_result", {"mean": 1.0}, "Scaffolded Remediation"),
+    ],
+)
+def test_a_strategy_that_helped_was_right_otherwise_what_was_needed(
+    occurred: LearnerEvent, known_by: LabelledBy, known: dict[str, object], strategy: str
+) -> None:
+    assert right_strategy(pending(**known), occurred, known_by) == strategy
+
+
+def test_every_label_needs_some_strategy_and_every_strategy_is_needed() -> None:
+    assert set(NEEDED) == set(LABELS["primary_classification"])
+    assert set(NEEDED.values()) == set(LABELS["intervention_strategy"])
