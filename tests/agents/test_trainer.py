@@ -193,11 +193,11 @@ async def test_an_operators_version_comes_into_force_and_is_counted_on_from(
 ) -> None:
     examples = list(drifting(2_000, drift_every=2_000))
     by_hand = guess_one_label().model_copy(update={"version": 40, "author": "operator"})
+    raw = by_hand.model_dump_json().encode()
     by_then = [
         (lambda p: p.examples >= 1_000, lambda: send(kafka, topics.TREE_VERSIONS, [raw])),
         (lambda p: p.metrics[TREE].version == 40, lambda: feed(kafka, examples[1_000:])),
     ]
-    raw = by_hand.model_dump_json().encode()
 
     def send_both_in_the_middle(progress: TrainerProgress) -> bool:
         if by_then and by_then[0][0](progress):
