@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from example_streams.drifting import drifting, guess_one_label
 
@@ -107,27 +107,43 @@ def uninterrupted(
     return tree.snapshot(), [document for document in made if document is not None]
 
 
+async def run_until(kafka: Settings, done: Callable[[TrainerProgress], bool]) -> TrainerProgress:
+    stop = asyncio.Event()
+    async with asyncio.timeout(SECONDS):
+        return await run_trainer(kafka, stop, lambda p: stop.set() if done(p) else None)
+
+
+def learn_the_rest(kafka: Settings, count: int) -> None:
+    asyncio.run(run_until(kafka, lambda p: p.metrics[TREE].examples >= count))
+
+
 def test_killed_three_times_it_learns_each_example_once(
     kafka: Settings, start: Callable[[], TrainerProcess]
 ) -> None:
-    examples = list(drifting(8_000, drift_every=2_500))
-    killed_at = []
-    for kill in range(3):
-        feed(kafka, examples[kill * 2_000 : (kill + 1) * 2_000])
-        before = read_up_to(kafka)
+    examples = list(drifting(12_000, drift_every=2_500))
+    feed(kafka, examples)
+    snapshots = Consumer({"bootstrap.servers": kafka.kafka.bootstrap_servers, "group.id": "end"})
+    place = TopicPartition(topics.SNAPSHOTS, 0)
+
+    def end() -> int:
+        return int(snapshots.get_watermark_offsets(place, timeout=10)[1])
+
+    killed_at = [0]
+    for _ in range(3):
+        before = end()
         process = start()
-        wait_for(lambda before=before: read_up_to(kafka) > before)  # type: ignore[misc]
+        # A few, so that it is now between two of them.
+        wait_for(lambda before=before: end() > before + 6)  # type: ignore[misc]
         process.kill()
-        killed_at.append((read_up_to(kafka), (kill + 1) * 2_000))
-    assert all(read < fed for read, fed in killed_at), "no kill came in mid-stream"
-    feed(kafka, examples[6_000:])
-    process = start()
-    wait_for(lambda: read_up_to(kafka) > 7_800)
-    assert process.terminate() == 0
+        killed_at.append(read_up_to(kafka))
+    snapshots.close()
+    assert killed_at == sorted(set(killed_at)), "a kill came before anything was learned"
+    assert killed_at[-1] < 12_000, "the last kill came after everything was learned"
+    learn_the_rest(kafka, 12_000)
     snapshot = last_snapshot(kafka)
     assert snapshot is not None
     expected, documents = uninterrupted(kafka, examples)
-    assert snapshot.offsets[0] == 8_000
+    assert snapshot.offsets[0] == 12_000
     assert snapshot.trees[TREE] == expected
     assert versions(kafka) == documents
     assert len(documents) >= 3
@@ -150,17 +166,12 @@ def test_a_second_trainer_fences_the_first_off(
     assert "Traceback" not in said
     wait_for(lambda: read_up_to(kafka) > 1_800)
     assert second.terminate() == 0
+    learn_the_rest(kafka, 2_000)
     snapshot = last_snapshot(kafka)
     assert snapshot is not None
     expected, documents = uninterrupted(kafka, examples)
     assert snapshot.trees[TREE] == expected
     assert versions(kafka) == documents
-
-
-async def run_until(kafka: Settings, done: Callable[[TrainerProgress], bool]) -> TrainerProgress:
-    stop = asyncio.Event()
-    async with asyncio.timeout(SECONDS):
-        return await run_trainer(kafka, stop, lambda p: stop.set() if done(p) else None)
 
 
 async def test_started_again_it_goes_on_from_its_snapshot(kafka: Settings) -> None:
