@@ -59,7 +59,10 @@ def send(
     key: bytes = b"sent by the test",
 ) -> None:
     refused: list[object] = []
-    producer = Producer({"bootstrap.servers": kafka.kafka.bootstrap_servers, "linger.ms": 5})
+    # Idempotent, since a retry (the topic is new) would otherwise change their order.
+    producer = Producer(
+        {"bootstrap.servers": kafka.kafka.bootstrap_servers, "enable.idempotence": True}
+    )
     for value in values:
         producer.produce(
             topic,
