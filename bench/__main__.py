@@ -17,12 +17,12 @@ import sys
 from itertools import islice
 
 from confluent_kafka import Producer
-from servers.kafka import start_kafka
 
 from agents import topics
 from agents.topic_admin import create_topics
 from bench.results_agree import assert_same_decisions
 from config.settings import KafkaSettings, Settings, WorkerSettings
+from servers.kafka import start_kafka
 from simulation.classroom import simulate
 
 PARTITIONS = 1

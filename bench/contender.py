@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from agents.learner import LearnerAgent
 from bench.per_event_agent import PerEventAgent
@@ -29,6 +29,7 @@ async def run(kind: str, settings: Settings, events: int) -> dict[str, float]:
     trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
     partitions = settings.kafka.partitions
     handled: Callable[[], int]
+    delivered: Callable[[], Awaitable[object]] | None = None
     if kind == "lists":
         agent = LearnerAgent(settings, Rules(), lambda: trees, _leave, partitions)
         handled = lambda: sum(agent.counts.values())  # noqa: E731
@@ -38,11 +39,14 @@ async def run(kind: str, settings: Settings, events: int) -> dict[str, float]:
         per_event.app.finalize()
         handled = lambda: per_event.folded  # noqa: E731
         await per_event.app.start()
+        delivered = per_event.app.producer.flush  # ours is counted when Kafka has it
     while not (first := handled()):
         await asyncio.sleep(_POLL_SECONDS)
     began, cpu = time.perf_counter(), time.process_time()
     while handled() < events:
         await asyncio.sleep(_POLL_SECONDS)
+    if delivered is not None:
+        await delivered()
     return {
         "events": handled() - first,
         "seconds": time.perf_counter() - began,

@@ -45,16 +45,11 @@ class PerEventAgent:
             autodiscover=False,
             consumer_auto_offset_reset="earliest",
         )
+        raw = {"key_serializer": "raw", "value_serializer": "raw"}
         self._tables = {
-            name: self.app.Table(
-                name,
-                partitions=partitions,
-                key_serializer="raw",
-                value_serializer="raw",
-            )
+            name: self.app.Table(name, partitions=partitions, schema=faust.Schema(**raw))
             for name in TABLE_NAMES
         }
-        raw = {"key_serializer": "raw", "value_serializer": "raw"}
         self._decisions = self.app.topic(topics.DECISIONS, **raw)
         self._examples = self.app.topic(topics.EXAMPLES, **raw)
         self._letters = self.app.topic(topics.DEAD_LETTERS, **raw)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from faults.log_oracle import read_topic
-
 from agents import topics
+from faults.log_oracle import read_topic
 
 
 def assert_same_decisions(bootstrap: str, partitions: int, runs: int) -> None:

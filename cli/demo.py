@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -31,6 +32,9 @@ def demo(
     from demo.report import show  # noqa: PLC0415
 
     settings = settings_of(ctx, quiet_libraries=True, embedded__file=file)
+    if settings.log.level == "info":
+        # What agents tell an operator is no part of the page.
+        logging.getLogger("agents").setLevel(logging.WARNING)
     with progress("following the class") as advance:
         shown = 0
 

@@ -11,7 +11,7 @@ from structlog.typing import Processor
 from config.settings import LogSettings
 
 # Each of their lines at info tells of a routine of theirs, up to several a second.
-_TALKATIVE = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+_TALKATIVE = ("aiokafka", "faust", "mode", "kafka", "asyncio", "agents.faust_mends")
 
 
 def configure_logging(log: LogSettings, *, libraries: bool = True) -> None:

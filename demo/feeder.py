@@ -49,7 +49,7 @@ class Feeder:
                 due = began + number / PACE_PER_SECOND - time.perf_counter()
                 if due > 0:
                     await asyncio.sleep(due)
-                self._sent_at[event_id_of(line)] = time.perf_counter()
+                self._sent_at.setdefault(event_id_of(line), time.perf_counter())
                 await self._send_one(producer, line)
             await producer.flush()
             await self._until_handled(len(lines), lambda done: on_progress(done, len(lines)))

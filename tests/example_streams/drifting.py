@@ -36,7 +36,7 @@ def drifting(
     tree_id: TreeId = "primary_classification",
 ) -> Iterator[TreeExample]:
     """Four labels told by two features; at each drift two other features tell them."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     labels = LABELS[tree_id][:4]
     for number in range(count):
         features = {f.name: round(rng.uniform(f.low, min(f.high, 50)), 3) for f in FEATURES}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from agents import topics
 from config.seed_trees import seed_trees
+from config.settings import Settings
 from schemas.state import encode
 from streams.batch import Source, process
 from streams.decode import Record
@@ -106,6 +108,35 @@ def outcomes(bootstrap: str, partitions: int) -> Counter[str]:
             for topic in (topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS)
         }
     )
+
+
+def lag(settings: Settings) -> int:
+    """Events whose offset the worker has not committed."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "group.id": settings.worker.app_id,
+            "isolation.level": "read_committed",
+        }
+    )
+    asked = [TopicPartition(topics.EVENTS, p) for p in range(settings.kafka.partitions)]
+    try:
+        return sum(
+            consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
+            for tp in _committed(consumer, asked)
+        )
+    finally:
+        consumer.close()
+
+
+def _committed(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """A group that is new, or whose broker has just started, has no coordinator for a moment."""
+    for _ in range(50):
+        try:
+            return list(consumer.committed(asked, timeout=10))
+        except KafkaException:
+            time.sleep(0.2)
+    return list(consumer.committed(asked, timeout=10))
 
 
 def _differences(

@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
-from faults.load import Load
-from faults.log_oracle import compare_with_replay
-from faults.worker_process import WorkerProcess
 
-from agents.topics import EVENTS
 from config.settings import Settings
-
+from faults.load import Load
+from faults.log_oracle import compare_with_replay, lag
+from faults.worker_process import WorkerProcess
 
 SESSION_SECONDS = 10
 
@@ -105,29 +102,11 @@ def _wait_until_read(
 ) -> None:
     """Until every event's offset is committed; a worker that left is started again, as is usual."""
     ends = time.monotonic() + seconds
-    while (lag := _lag(settings)) > 0:
+    while (behind := lag(settings)) > 0:
         if time.monotonic() > ends:
             logs = "".join(file.read_text()[-2000:] for file in sorted(folder.glob("*.log")))
-            pytest.fail(f"{lag} events are still not read after {seconds} s\n{logs}")
+            pytest.fail(f"{behind} events are still not read after {seconds} s\n{logs}")
         if not any(worker.alive for worker in workers.values()):
             name = f"again-{len(workers)}"
             workers[name] = WorkerProcess(settings, folder / f"worker-{name}.log")
         time.sleep(0.5)
-
-
-def _lag(settings: Settings) -> int:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "group.id": settings.worker.app_id,
-            "isolation.level": "read_committed",
-        }
-    )
-    try:
-        asked = [TopicPartition(EVENTS, p) for p in range(settings.kafka.partitions)]
-        return sum(
-            consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
-            for tp in consumer.committed(asked, timeout=10)
-        )
-    finally:
-        consumer.close()
