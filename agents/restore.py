@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from aiokafka import TopicPartition
 
-from agents.group_less import read_to_end
 from agents.kafka_client import committed_reader
+from agents.topic_reader import read_to_end
 from config.settings import KafkaSettings
 
 Apply = Callable[[str, bytes, bytes | None], None]

@@ -1,41 +1,62 @@
-"""Reads a topic once, from its beginning to where it ends now, to look something up."""
+"""Reading a topic by hand: every partition, no group, positions of our own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
-from agents.topic_admin import partition_counts
 from config.settings import KafkaSettings
 from schemas.errors import BrokerUnavailable
 
-_POLL_MS = 500
+_WAIT_MS = 200
 
 
 async def read_topic(kafka: KafkaSettings, topic: str) -> AsyncIterator[ConsumerRecord]:
-    """Committed records, partition by partition in order.
+    """All committed records up to now, partition by partition in order.
 
     Raises:
-        BrokerUnavailable: nobody answers within seconds, or the topic is not there.
+        BrokerUnavailable: nobody answers, or the topic is not there.
     """
-    count = (await partition_counts(kafka)).get(topic, 0)
-    if not count:
-        raise BrokerUnavailable(f"topic {topic} is not there: run `learner topics create`")
     consumer = committed_reader(kafka)
-    await consumer.start()
     try:
-        for number in range(count):
-            tp = TopicPartition(topic, number)
+        with broker_errors(kafka):
+            await consumer.start()
+            partitions = await partitions_of(consumer, topic)
+        for tp in partitions:
             consumer.assign([tp])
-            begin = (await consumer.beginning_offsets([tp]))[tp]
-            end = (await consumer.end_offsets([tp]))[tp]
-            consumer.seek(tp, begin)
-            # The position, not the last record: a transaction's marker stands at the end.
-            while await consumer.position(tp) < end:
-                found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
-                for record in found.get(tp, ()):
-                    yield record
+            consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
+            async for record in read_to_end(consumer, [tp]):
+                yield record
     finally:
         await consumer.stop()
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """All partitions, by a consumer that was started.
+
+    Raises:
+        BrokerUnavailable: the topic is not there.
+    """
+    # `topics()` asks the same, but throws away what it learned of the partitions.
+    cluster = await consumer._client.fetch_all_metadata()
+    numbers = cluster.partitions_for_topic(topic)
+    if not numbers:
+        raise BrokerUnavailable(f"topic {topic} is not there: run `learner topics create`")
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+async def read_to_end(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> AsyncIterator[ConsumerRecord]:
+    """From where the consumer stands to where the partitions end now.
+
+    It is done when the position says so: at the end of a transaction stands a marker, no record.
+    """
+    ends = await consumer.end_offsets(list(partitions))
+    while behind := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+        for records in (await consumer.getmany(*behind, timeout_ms=_WAIT_MS)).values():
+            for record in records:
+                yield record

@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
-from agents.group_less import partitions_of
 from agents.kafka_client import committed_reader
+from agents.topic_reader import partitions_of
 from agents.topics import EXAMPLES, SNAPSHOTS
 from agents.trainer_log import TrainerLog
 from agents.tree_versions import TreeVersions

@@ -12,8 +12,8 @@ from aiokafka.errors import ProducerFenced
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
-from agents.group_less import partitions_of, read_to_end
 from agents.kafka_client import committed_reader, connection
+from agents.topic_reader import partitions_of, read_to_end
 from agents.topics import SNAPSHOTS, TREE_VERSIONS
 from config.settings import Settings
 from schemas.errors import Fenced, InvalidRecord

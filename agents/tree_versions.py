@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
-from agents.group_less import partitions_of, read_to_end
 from agents.kafka_client import committed_reader
+from agents.topic_reader import partitions_of, read_to_end
 from agents.topics import TREE_VERSIONS
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings

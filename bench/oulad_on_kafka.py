@@ -18,10 +18,11 @@ from confluent_kafka import Producer
 
 from agents import topics
 from agents.topic_admin import create_topics
-from config.settings import KafkaSettings, Settings
+from config.settings import KafkaSettings, Settings, WorkerSettings
 from converters.oulad import oulad_events
-from faults.log_oracle import compare_with_replay, lag, outcomes
-from faults.worker_process import WorkerProcess
+from faults.command_process import CommandProcess
+from faults.committed_records import lag
+from faults.log_oracle import compare_with_replay, outcomes
 from servers.kafka import start_kafka
 from simulation.disturbance import routing_key
 
@@ -43,7 +44,11 @@ def main() -> None:
 
 def through_the_worker(bootstrap: str, folder: Path) -> dict[str, float]:
     """Feeds everything, lets one worker fold it, compares."""
-    settings = Settings(_env_file=None, kafka=KafkaSettings(bootstrap_servers=bootstrap))
+    settings = Settings(
+        _env_file=None,
+        kafka=KafkaSettings(bootstrap_servers=bootstrap),
+        worker=WorkerSettings(pin_trees=True),
+    )
     asyncio.run(create_topics(settings))
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
     for line in oulad_events(folder):
@@ -56,7 +61,7 @@ def through_the_worker(bootstrap: str, folder: Path) -> dict[str, float]:
     producer.flush()
     with tempfile.TemporaryDirectory() as logs:
         began = time.perf_counter()
-        worker = WorkerProcess(settings, Path(logs) / "worker.log")
+        worker = CommandProcess("worker", settings, Path(logs) / "worker.log")
         try:
             while lag(settings) > 0:
                 if not worker.alive:
@@ -65,7 +70,7 @@ def through_the_worker(bootstrap: str, folder: Path) -> dict[str, float]:
             seconds = time.perf_counter() - began
             worker.terminate()
         finally:
-            worker.end()
+            worker.kill()
     partitions = settings.kafka.partitions
     compared = compare_with_replay(bootstrap, partitions, settings.worker.app_id)
     return {

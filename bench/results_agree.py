@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from agents import topics
-from faults.log_oracle import read_topic
+from faults.committed_records import committed_records
 
 
 def assert_same_decisions(bootstrap: str, partitions: int, runs: int) -> None:
@@ -15,7 +15,7 @@ def assert_same_decisions(bootstrap: str, partitions: int, runs: int) -> None:
         SystemExit: if one is not.
     """
     counted: Counter[bytes] = Counter()
-    for messages in read_topic(bootstrap, topics.DECISIONS, partitions).values():
+    for messages in committed_records(bootstrap, topics.DECISIONS, partitions).values():
         counted.update(message.value() for message in messages)
     different = sum(1 for count in counted.values() if count != runs)
     if different or not counted:

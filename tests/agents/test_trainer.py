@@ -17,8 +17,8 @@ from agents.embedded_kafka import EmbeddedKafka
 from agents.trainer import TrainerProgress, learning, run_trainer
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, TrainerSettings
-from faults.topic_values import committed_values
-from faults.trainer_process import TrainerProcess
+from faults.command_process import CommandProcess
+from faults.committed_records import committed_records
 from schemas.errors import BrokerUnavailable, Fenced, InvalidRecord
 from schemas.example import TreeExample
 from schemas.fields import TREE_IDS, TreeId
@@ -38,12 +38,12 @@ def kafka(fresh_kafka: Settings) -> Settings:
 
 
 @pytest.fixture
-def start(kafka: Settings, tmp_path: Path) -> Iterator[Callable[[], TrainerProcess]]:
-    started: list[TrainerProcess] = []
+def start(kafka: Settings, tmp_path: Path) -> Iterator[Callable[[], CommandProcess]]:
+    started: list[CommandProcess] = []
 
-    def start_one() -> TrainerProcess:
+    def start_one() -> CommandProcess:
         log = tmp_path / f"trainer-{len(started)}.log"
-        started.append(TrainerProcess(kafka, log))
+        started.append(CommandProcess("trainer", kafka, log))
         return started[-1]
 
     yield start_one
@@ -80,13 +80,24 @@ def feed(kafka: Settings, examples: Iterable[TreeExample], partition: int = 0) -
     send(kafka, topics.EXAMPLES, map(encode, examples), partition)
 
 
+def committed_values(kafka: Settings, topic: str) -> list[bytes]:
+    records = committed_records(kafka.kafka.bootstrap_servers, topic)[0]
+    return [record.value() or b"" for record in records]
+
+
 def versions(kafka: Settings) -> list[TreeDocument]:
-    values = committed_values(kafka.kafka.bootstrap_servers, topics.TREE_VERSIONS)
+    values = [
+        m.value() or b""
+        for m in committed_records(kafka.kafka.bootstrap_servers, topics.TREE_VERSIONS)[0]
+    ]
     return [TreeDocument.model_validate_json(value) for value in values]
 
 
 def last_snapshot(kafka: Settings) -> TrainerSnapshot | None:
-    values = committed_values(kafka.kafka.bootstrap_servers, topics.SNAPSHOTS)
+    values = [
+        m.value() or b""
+        for m in committed_records(kafka.kafka.bootstrap_servers, topics.SNAPSHOTS)[0]
+    ]
     return snapshot_adapter.validate_json(values[-1]) if values else None
 
 
@@ -121,7 +132,7 @@ def learn_the_rest(kafka: Settings, count: int) -> None:
 
 
 def test_killed_three_times_it_learns_each_example_once(
-    kafka: Settings, start: Callable[[], TrainerProcess]
+    kafka: Settings, start: Callable[[], CommandProcess]
 ) -> None:
     examples = list(drifting(12_000, drift_every=2_500))
     feed(kafka, examples)
@@ -153,7 +164,7 @@ def test_killed_three_times_it_learns_each_example_once(
 
 
 def test_a_second_trainer_fences_the_first_off(
-    kafka: Settings, start: Callable[[], TrainerProcess], tmp_path: Path
+    kafka: Settings, start: Callable[[], CommandProcess], tmp_path: Path
 ) -> None:
     examples = list(drifting(2_000, drift_every=1_000))
     feed(kafka, examples[:700])

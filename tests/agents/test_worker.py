@@ -18,8 +18,9 @@ from agents import topics
 from agents.worker import run_worker
 from config.seed_trees import seed_trees
 from config.settings import Settings
-from faults.log_oracle import compare_with_replay, read_topic
-from faults.worker_process import WorkerProcess
+from faults.command_process import CommandProcess
+from faults.committed_records import committed_records
+from faults.log_oracle import compare_with_replay
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.errors import BrokerUnavailable
 from schemas.tree import Leaf
@@ -57,7 +58,7 @@ def send(settings: Settings, values: list[bytes], key: str = USER) -> None:
 
 def records(settings: Settings, topic: str) -> list[dict[str, Any]]:
     kafka = settings.kafka
-    partitions = read_topic(kafka.bootstrap_servers, topic, kafka.partitions).values()
+    partitions = committed_records(kafka.bootstrap_servers, topic, kafka.partitions).values()
     return [orjson.loads(message.value()) for messages in partitions for message in messages]
 
 
@@ -101,13 +102,13 @@ def test_bad_records_become_dead_letters_and_their_neighbours_go_on(
     for number, (bad, _) in enumerate(BAD.values(), 1):
         values += [bad, answer(number)]
     send(fresh_kafka, values)
-    worker = WorkerProcess(fresh_kafka, tmp_path / "worker.log")
+    worker = CommandProcess("worker", fresh_kafka, tmp_path / "worker.log")
     try:
         until(lambda: len(records(fresh_kafka, topics.DEAD_LETTERS)) >= len(BAD))
         assert worker.alive
         assert worker.terminate() == 0
     finally:
-        worker.end()
+        worker.kill()
     letters = [DeadLetter.model_validate(r) for r in records(fresh_kafka, topics.DEAD_LETTERS)]
     by_raw = {letter.raw: letter for letter in letters}
     assert len(letters) == len(BAD)
@@ -126,21 +127,21 @@ def test_bad_records_become_dead_letters_and_their_neighbours_go_on(
 
 def test_a_record_sent_twice_counts_once(fresh_kafka: Settings, tmp_path: Path) -> None:
     send(fresh_kafka, [answer(1), answer(2), answer(1), answer(2)])
-    worker = WorkerProcess(fresh_kafka, tmp_path / "worker.log")
+    worker = CommandProcess("worker", fresh_kafka, tmp_path / "worker.log")
     try:
         until(lambda: len(records(fresh_kafka, topics.DECISIONS)) >= 4)
         send(fresh_kafka, [answer(1), answer(3)])
         until(lambda: len(records(fresh_kafka, topics.DECISIONS)) >= 6)
         assert worker.terminate() == 0
     finally:
-        worker.end()
+        worker.kill()
     states = records(fresh_kafka, topics.changelog(fresh_kafka.worker.app_id, "behavior"))
     assert states[-1]["graded_attempts"] == 3
     assert len(records(fresh_kafka, topics.DECISIONS)) == 6
 
 
 def test_a_new_tree_decides_without_a_restart(fresh_kafka: Settings, tmp_path: Path) -> None:
-    worker = WorkerProcess(fresh_kafka, tmp_path / "worker.log", pin_trees=False)
+    worker = CommandProcess("worker", fresh_kafka, tmp_path / "worker.log")
     try:
         send(fresh_kafka, [answer(1)])
         until(lambda: len(records(fresh_kafka, topics.DECISIONS)) == 2)
@@ -163,7 +164,7 @@ def test_a_new_tree_decides_without_a_restart(fresh_kafka: Settings, tmp_path: P
         until(lambda: len(records(fresh_kafka, topics.DECISIONS)) == 4)
         assert worker.alive
     finally:
-        worker.end()
+        worker.kill()
     made = [
         (r["event_id"][-1], r["decision_version"], r["decision_label"], r["flagged_rules_hit"])
         for r in records(fresh_kafka, topics.DECISIONS)

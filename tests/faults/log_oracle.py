@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
 from agents import topics
 from config.seed_trees import seed_trees
-from config.settings import Settings
+from faults.committed_records import committed_records
 from schemas.state import encode
 from streams.batch import Source, process
 from streams.decode import Record
@@ -37,33 +36,6 @@ class Compared(NamedTuple):
         }
 
 
-def read_topic(bootstrap: str, topic: str, partitions: int) -> dict[int, list[Message]]:
-    """Every committed record by partition, to the very end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "log-oracle",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-        }
-    )
-    found: dict[int, list[Message]] = {p: [] for p in range(partitions)}
-    consumer.assign([TopicPartition(topic, p, 0) for p in found])
-    ended: set[int] = set()
-    try:
-        while len(ended) < partitions:
-            for message in consumer.consume(1000, timeout=0.1):
-                if message.error() is None:
-                    found[message.partition()].append(message)
-                else:
-                    ended.add(message.partition())
-    finally:
-        consumer.close()
-    return found
-
-
 def compare_with_replay(bootstrap: str, partitions: int, app_id: str = "learner") -> Compared:
     """The tables, decisions, examples and dead letters on Kafka against a replay of the log."""
     expected_rows: dict[str, bytes] = {}
@@ -73,7 +45,7 @@ def compare_with_replay(bootstrap: str, partitions: int, app_id: str = "learner"
         topics.DEAD_LETTERS: {},
     }
     trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
-    log = read_topic(bootstrap, topics.EVENTS, partitions)
+    log = committed_records(bootstrap, topics.EVENTS, partitions)
     for partition, messages in log.items():
         tables = MemoryTables()
         source = Source(topics.EVENTS, partition)
@@ -91,7 +63,7 @@ def compare_with_replay(bootstrap: str, partitions: int, app_id: str = "learner"
             expected_records[topics.DEAD_LETTERS][letter.dead_letter_id] = raw
     lost, doubled, different = _differences(expected_rows, _tables(bootstrap, partitions, app_id))
     for topic, expected in expected_records.items():
-        found = _by_id(read_topic(bootstrap, topic, partitions))
+        found = _by_id(committed_records(bootstrap, topic, partitions))
         there = {id_: values[0] for id_, values in found.items()}
         more = _differences(expected, there)
         lost += more[0]
@@ -104,39 +76,10 @@ def outcomes(bootstrap: str, partitions: int) -> Counter[str]:
     """How many records each output topic has."""
     return Counter(
         {
-            topic: sum(map(len, read_topic(bootstrap, topic, partitions).values()))
+            topic: sum(map(len, committed_records(bootstrap, topic, partitions).values()))
             for topic in (topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS)
         }
     )
-
-
-def lag(settings: Settings) -> int:
-    """Events whose offset the worker has not committed."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "group.id": settings.worker.app_id,
-            "isolation.level": "read_committed",
-        }
-    )
-    asked = [TopicPartition(topics.EVENTS, p) for p in range(settings.kafka.partitions)]
-    try:
-        return sum(
-            consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
-            for tp in _committed(consumer, asked)
-        )
-    finally:
-        consumer.close()
-
-
-def _committed(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
-    """A group that is new, or whose broker has just started, has no coordinator for a moment."""
-    for _ in range(50):
-        try:
-            return list(consumer.committed(asked, timeout=10))
-        except KafkaException:
-            time.sleep(0.2)
-    return list(consumer.committed(asked, timeout=10))
 
 
 def _differences(
@@ -152,7 +95,7 @@ def _tables(bootstrap: str, partitions: int, app_id: str) -> dict[str, bytes]:
     rows: dict[str, bytes] = {}
     for name in TABLE_NAMES:
         changelog = topics.changelog(app_id, name)
-        for messages in read_topic(bootstrap, changelog, partitions).values():
+        for messages in committed_records(bootstrap, changelog, partitions).values():
             for message in messages:
                 key = f"{name}:{(message.key() or b'').decode()}"
                 if message.value() is None:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from config.settings import Settings
+from faults.command_process import CommandProcess
+from faults.committed_records import lag
 from faults.load import Load
-from faults.log_oracle import compare_with_replay, lag
-from faults.worker_process import WorkerProcess
+from faults.log_oracle import compare_with_replay
 
 SESSION_SECONDS = 10
 
@@ -61,7 +62,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_nothing_is_lost_or_doubled(case: Case, fresh_kafka: Settings, tmp_path: Path) -> None:
     load = Load(fresh_kafka.kafka.bootstrap_servers, case.events, case.rate, seed=len(case.name))
-    workers: dict[str, WorkerProcess] = {}
+    workers: dict[str, CommandProcess] = {}
     try:
         load.start()
         for step in case.steps:
@@ -70,7 +71,7 @@ def test_nothing_is_lost_or_doubled(case: Case, fresh_kafka: Settings, tmp_path:
         _wait_until_read(fresh_kafka, workers, tmp_path)
     finally:
         for worker in workers.values():
-            worker.end()
+            worker.kill()
     compared = compare_with_replay(
         fresh_kafka.kafka.bootstrap_servers,
         fresh_kafka.kafka.partitions,
@@ -80,13 +81,15 @@ def test_nothing_is_lost_or_doubled(case: Case, fresh_kafka: Settings, tmp_path:
     compared.assert_exact()
 
 
-def _do(step: str, workers: dict[str, WorkerProcess], settings: Settings, folder: Path) -> None:
+def _do(step: str, workers: dict[str, CommandProcess], settings: Settings, folder: Path) -> None:
     action, argument = step.split()
     match action:
         case "wait":
             time.sleep(float(argument))
         case "start":
-            workers[argument] = WorkerProcess(settings, folder / f"worker-{argument}.log")
+            workers[argument] = CommandProcess(
+                "worker", settings, folder / f"worker-{argument}.log"
+            )
         case "kill":
             workers[argument].kill()
         case "freeze":
@@ -98,7 +101,7 @@ def _do(step: str, workers: dict[str, WorkerProcess], settings: Settings, folder
 
 
 def _wait_until_read(
-    settings: Settings, workers: dict[str, WorkerProcess], folder: Path, seconds: float = 90
+    settings: Settings, workers: dict[str, CommandProcess], folder: Path, seconds: float = 90
 ) -> None:
     """Until every event's offset is committed; a worker that left is started again, as is usual."""
     ends = time.monotonic() + seconds
@@ -108,5 +111,5 @@ def _wait_until_read(
             pytest.fail(f"{behind} events are still not read after {seconds} s\n{logs}")
         if not any(worker.alive for worker in workers.values()):
             name = f"again-{len(workers)}"
-            workers[name] = WorkerProcess(settings, folder / f"worker-{name}.log")
+            workers[name] = CommandProcess("worker", settings, folder / f"worker-{name}.log")
         time.sleep(0.5)

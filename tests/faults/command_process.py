@@ -1,0 +1,64 @@
+"""A long-running command of ours in a process of its own: to be killed, frozen, woken and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from config.loading import variable
+from config.settings import Settings
+
+
+class CommandProcess:
+    """``learner COMMAND`` with exactly these settings; what it says goes to the file ``log``."""
+
+    def __init__(self, command: str, settings: Settings, log: Path) -> None:
+        given = {
+            variable(f"{section}.{field}"): str(value)
+            for section, group in settings
+            for field, value in group
+            if value is not None
+        }
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", command],
+                env={**os.environ, **given},
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, seconds: float = 30) -> int:
+        """Its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time.
+        """
+        return self._process.wait(seconds)
+
+    def terminate(self, seconds: float = 30) -> int:
+        """Asks it to stop; its exit code."""
+        self._send(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def kill(self) -> None:
+        """Whatever state it is in."""
+        self._send(signal.SIGKILL)
+        self._process.wait(10)
+
+    def freeze(self) -> None:
+        self._send(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, how: signal.Signals) -> None:
+        if self.alive:
+            os.kill(self._process.pid, how)
