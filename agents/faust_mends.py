@@ -15,6 +15,7 @@ what happens without it (``tests/agents/test_faust_mends.py``, ``docs/decisions/
    partitions are sought *before* they are resumed (Faust resumes first, and loses what it
    fetches in between).
 7. `LearnerApp._crash`: a crash of any part ends the process; Faust would stay up, half stopped.
+8. `LearnerApp._create_directories`: no folder is made where the worker starts.
 """
 
 from __future__ import annotations
@@ -236,6 +237,9 @@ class LearnerApp(faust.App):
 
     def _new_transport(self) -> Transport:
         return ListTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Makes none: state is in memory and on Kafka."""
 
     def _crash(self, reason: BaseException) -> None:
         super()._crash(reason)

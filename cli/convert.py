@@ -29,6 +29,7 @@ def oulad(
         ("rows read", account.rows),
         ("events made", account.events),
         ("made none", account.without_event),
+        ("days assumed", account.days_assumed),
     ):
         told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
         typer.echo(f"{title}: {told or 'none'}", err=True)

@@ -21,11 +21,18 @@ TreeFiles = Annotated[
     typer.Option("--trees", help="File of tree documents (JSON lines); repeatable."),
 ]
 
+PublishedFile = Annotated[
+    Path | None,
+    typer.Option("--file", help="DuckDB file of `learner demo`.", exists=True, dir_okay=False),
+]
+
 
 @app.command("list")
-def list_versions(ctx: typer.Context, trees: TreeFiles = None, kafka: Kafka = None) -> None:
-    """A JSON line for each version: the seed's, the files', and with --kafka the published ones."""
-    for tree in _versions(ctx, trees, kafka).values():
+def list_versions(
+    ctx: typer.Context, trees: TreeFiles = None, kafka: Kafka = None, file: PublishedFile = None
+) -> None:
+    """A JSON line for each version: the seed's, those of --trees, of --file and of --kafka."""
+    for tree in _versions(ctx, trees, kafka, file).values():
         write_json(
             {
                 **tree.model_dump(exclude={"nodes"}),
@@ -43,9 +50,10 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="The document itself.")] = False,
     trees: TreeFiles = None,
     kafka: Kafka = None,
+    file: PublishedFile = None,
 ) -> None:
     """The rules of one version, as an indented tree; with --json the document, for a program."""
-    known = {v: tree for (t, v), tree in _versions(ctx, trees, kafka).items() if t == tree_id}
+    known = {v: tree for (t, v), tree in _versions(ctx, trees, kafka, file).items() if t == tree_id}
     wanted = max(known) if version is None else version
     if wanted not in known:
         fail(f"{tree_id} has no version {wanted} here, only {', '.join(map(str, known))}")
@@ -78,6 +86,13 @@ def outline(tree: TreeDocument) -> list[str]:
     return lines
 
 
-def _versions(ctx: typer.Context, trees: list[Path] | None, kafka: str | None) -> Versions:
+def _versions(
+    ctx: typer.Context, trees: list[Path] | None, kafka: str | None, file: Path | None
+) -> Versions:
     settings = settings_of(ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka)
-    return read_versions(trees or (), settings.kafka if kafka else None)
+    versions = read_versions(trees or (), settings.kafka if kafka else None)
+    if file is not None:
+        from sinks.embedded_file import versions_of  # noqa: PLC0415
+
+        versions |= {(tree.tree_id, tree.version): tree for tree in versions_of(file)}
+    return versions

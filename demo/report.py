@@ -54,7 +54,7 @@ def show(figures: Figures, file: Path, console: Console) -> None:
     _show_counts(figures, console)
     _show_learner(file, console)
     console.print(
-        f"\nAll of it is in {file}: `learner explain USER_ID`, `learner tree list --embedded`."
+        f"\nAll of it is in {file}: `learner explain USER_ID`, `learner tree list --file {file}`."
     )
 
 

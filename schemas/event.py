@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from schemas.fields import (
+    LABELS,
     ActivityType,
     ClassYear,
     Count,
@@ -220,6 +221,12 @@ class LabelAssigned(_CourseEvent):
     tree_id: TreeId
     label: Identifier
     assigned_by: Identifier
+
+    @model_validator(mode="after")
+    def _label_is_the_trees(self) -> LabelAssigned:
+        if self.label not in LABELS[self.tree_id]:
+            raise ValueError(f"{self.label!r} is no label of {self.tree_id}")
+        return self
 
 
 LearnerEvent = Annotated[

@@ -25,7 +25,16 @@ class _Utc:
     """Accepts only times whose offset is zero, so that two clocks cannot be mixed."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.datetime_schema(tz_constraint=0)
+        # pydantic alone would take a number of seconds in a string, or a space for the T.
+        text = core_schema.str_schema(pattern=_UTC_TIME, strict=True)
+        parsed = core_schema.datetime_schema(tz_constraint=0, strict=False)
+        told = core_schema.custom_error_schema(
+            core_schema.chain_schema([text, parsed]),
+            custom_error_type="utc_time",
+            custom_error_message="Input should be a time in UTC, such as 2026-01-31T09:00:00Z",
+        )
+        made = core_schema.datetime_schema(tz_constraint=0)
+        return core_schema.json_or_python_schema(told, made)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
