@@ -73,7 +73,7 @@ class Collector:
                 self._learn_version(TreeDocument.model_validate_json(record.value))
             case topics.DEAD_LETTERS:
                 letter = DeadLetter.model_validate_json(record.value)
-                self.dead_letters[letter.reason] += 1
+                self.dead_letters[letter.reason.value] += 1
 
     def _decision(self, raw: bytes) -> None:
         now = time.perf_counter()
