@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.helpers import create_ssl_context
+from faust.auth import Credentials
 
 from config.settings import KafkaSettings
 from schemas.errors import InvalidSetting
@@ -40,6 +42,20 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
     return options
+
+
+def faust_credentials(kafka: KafkaSettings) -> Credentials | None:
+    """The same connection in Faust's words; None for plain text."""
+    options = connection(kafka)
+    tls = options.get("ssl_context")
+    if kafka.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=tls,
+        )
+    return None if tls is None else faust.SSLCredentials(tls)
 
 
 def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:

@@ -14,12 +14,16 @@ from faust.types import TP, EventT
 
 from agents import topics
 from agents.faust_mends import LearnerApp, OwnRecoveryTables
+from agents.kafka_client import faust_credentials
 from agents.partition_owner import PartitionOwner
 from config.settings import Settings
 from streams.rules import Rules
 from streams.step import Trees
 
 log = structlog.get_logger(__name__)
+
+MOST_RECORDS = 2_000
+"""In one batch, give or take a list: what is folded between two looks at the event loop."""
 
 Leave = Callable[[BaseException], None]
 """Ends the process (or the demo): after an error only a new start knows what was committed."""
@@ -81,12 +85,14 @@ class LearnerAgent:
             for done in events:
                 self.app.consumer.ack(done.message)
 
-    def _queued(self, stream: Any, first: EventT[Any]) -> list[EventT[Any]]:
+    def _queued(self, stream: Any, first: Any) -> list[EventT[Any]]:
         """What came in while the batch before was on its way; of this generation only."""
         consumer, queue = self.app.consumer, stream.channel.queue
         more: list[EventT[Any]] = []
-        while not queue.empty() and self.app.flow_control.is_active():
+        room = MOST_RECORDS - len(first.message.value.records)
+        while room > 0 and not queue.empty() and self.app.flow_control.is_active():
             event = queue.get_nowait()
+            room -= len(event.message.value.records)
             if event.message.generation_id == first.message.generation_id:
                 event.message.tracked = True
                 consumer.track_message(event.message)
@@ -104,7 +110,11 @@ class LearnerAgent:
                 self._trees,
                 self._rules,
             )
-            await owner.take_over()
+            try:
+                await owner.take_over()
+            except BaseException:
+                await owner.give_up()  # another rebalance came in between, or Kafka is away
+                raise
             self._owners[tp] = owner
             log.info("partition taken over", partition=tp.partition, restored=owner.restored)
 
@@ -135,6 +145,7 @@ def _app(settings: Settings) -> LearnerApp:
     return LearnerApp(
         worker.app_id,
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=faust_credentials(kafka),
         store="memory://",
         TableManager=OwnRecoveryTables,
         topic_allow_declare=False,

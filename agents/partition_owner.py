@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from faust import Table
 
@@ -23,6 +24,8 @@ from streams.decode import Record
 from streams.rules import Rules
 from streams.step import Trees
 from streams.tables import TABLE_NAMES, encode_value
+
+log = structlog.get_logger(__name__)
 
 
 class SkippedRecords(RuntimeError):
@@ -102,6 +105,13 @@ class PartitionOwner:
         )
         self._tables.apply(changed)
         self.counts += batch.counts
+        if batch.counts["replayed"]:
+            log.warning(
+                "records stand at offsets that were folded before, and were passed over: was "
+                "learner.events made anew without the changelogs, or the group set back?",
+                partition=self._source.partition,
+                records=batch.counts["replayed"],
+            )
 
     def _outgoing(self, batch: Batch, changed: Encoded) -> Iterator[Outgoing]:
         for decision in batch.decisions:

@@ -12,14 +12,15 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from agents import topics
 from agents.worker import run_worker
 from config.seed_trees import seed_trees
 from config.settings import Settings
 from faults.command_process import CommandProcess
-from faults.committed_records import committed_records
+from faults.committed_records import committed_records, lag
 from faults.log_oracle import compare_with_replay
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.errors import BrokerUnavailable
@@ -138,6 +139,35 @@ def test_a_record_sent_twice_counts_once(fresh_kafka: Settings, tmp_path: Path) 
     states = records(fresh_kafka, topics.changelog(fresh_kafka.worker.app_id, "behavior"))
     assert states[-1]["graded_attempts"] == 3
     assert len(records(fresh_kafka, topics.DECISIONS)) == 6
+
+
+def test_a_group_that_was_set_back_counts_nothing_twice(
+    fresh_kafka: Settings, tmp_path: Path
+) -> None:
+    send(fresh_kafka, [answer(1), answer(2)])
+    for start in range(2):
+        worker = CommandProcess("worker", fresh_kafka, tmp_path / "worker.log")
+        try:
+            until(lambda: lag(fresh_kafka) == 0)
+            assert worker.terminate() == 0
+        finally:
+            worker.kill()
+        if start == 0:
+            set_back(fresh_kafka)
+            assert lag(fresh_kafka) == 2
+    assert "folded before" in (tmp_path / "worker.log").read_text()
+    assert len(records(fresh_kafka, topics.DECISIONS)) == 4
+    states = records(fresh_kafka, topics.changelog(fresh_kafka.worker.app_id, "behavior"))
+    assert states[-1]["graded_attempts"] == 2
+
+
+def set_back(settings: Settings) -> None:
+    """The group reads everything again."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    starts = [TopicPartition(topics.EVENTS, p, 0) for p in range(settings.kafka.partitions)]
+    asked = ConsumerGroupTopicPartitions(settings.worker.app_id, starts)
+    for done in admin.alter_consumer_group_offsets([asked]).values():
+        done.result(10)
 
 
 def test_a_new_tree_decides_without_a_restart(fresh_kafka: Settings, tmp_path: Path) -> None:

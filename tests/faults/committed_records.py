@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -46,21 +47,20 @@ def lag(settings: Settings) -> int:
             "isolation.level": "read_committed",
         }
     )
-    asked = [TopicPartition(EVENTS, p) for p in range(settings.kafka.partitions)]
     try:
-        return sum(
-            consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
-            for tp in _committed(consumer, asked)
-        )
+        for _ in range(50):
+            # A new topic has no leader for a moment, a new group no coordinator.
+            with contextlib.suppress(KafkaException):
+                return _behind(consumer, settings.kafka.partitions)
+            time.sleep(0.2)
+        return _behind(consumer, settings.kafka.partitions)
     finally:
         consumer.close()
 
 
-def _committed(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
-    """A group that is new, or whose broker has just started, has no coordinator for a moment."""
-    for _ in range(50):
-        try:
-            return list(consumer.committed(asked, timeout=10))
-        except KafkaException:
-            time.sleep(0.2)
-    return list(consumer.committed(asked, timeout=10))
+def _behind(consumer: Consumer, partitions: int) -> int:
+    asked = [TopicPartition(EVENTS, partition) for partition in range(partitions)]
+    return sum(
+        consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
+        for tp in consumer.committed(asked, timeout=10)
+    )
