@@ -111,7 +111,7 @@ class EmbeddedFile:
 
 def decisions_of(file: Path, user_id: str) -> Iterator[Decision]:
     """A learner's decisions, oldest first."""
-    sql = "SELECT record FROM decisions WHERE user_id = ? ORDER BY timestamp, decision_id"
+    sql = "SELECT record FROM decisions WHERE user_id::VARCHAR = ? ORDER BY timestamp, decision_id"
     for (record,) in _query(file, sql, [user_id]):
         yield decision_adapter.validate_json(record)
 

@@ -30,7 +30,7 @@ from schemas.event import (
 )
 from schemas.example import LabelledBy, TreeExample
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
-from schemas.fields import LABELS, TreeId
+from schemas.fields import TreeId
 from schemas.state import copy_state
 from streams.decide import DECISION_POINTS
 from streams.derived_id import derived_id
@@ -158,8 +158,7 @@ def _count(example: PendingExample, engagement: Engagement, event: LearnerEvent)
 
 def _known_by(example: PendingExample, event: LearnerEvent, silent: bool) -> LabelledBy | None:
     if isinstance(event, LabelAssigned):
-        # A label that the tree does not have teaches nothing.
-        return "person" if event.label in LABELS[event.tree_id] else None
+        return "person"
     if isinstance(event, CourseCompleted | CourseWithdrawn):
         return "course_result"
     if silent:

@@ -73,3 +73,11 @@ def test_another_programs_file_is_named(file: Path) -> None:
     file.write_text("not a database")
     with pytest.raises(InvalidInput, match=r"kept\.duckdb"):
         EmbeddedFile(file).setup()
+
+
+def test_who_is_no_uuid_has_no_decisions(file: Path) -> None:
+    kept = EmbeddedFile(file)
+    kept.setup()
+    kept.write(samples())
+    kept.close()
+    assert list(decisions_of(file, "nobody")) == []

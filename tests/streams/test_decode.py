@@ -82,6 +82,19 @@ BAD: dict[str, tuple[bytes, DeadLetterReason, str]] = {
         DeadLetterReason.INVALID_VALUE,
         "question_id",
     ),
+    "a label that its tree does not have": (
+        json.dumps(
+            {
+                **{k: v for k, v in EVENT.items() if k not in {"question_id", "score"}},
+                "type": "label.assigned",
+                "tree_id": "primary_classification",
+                "label": "Spaced Review",
+                "assigned_by": "teacher",
+            }
+        ).encode(),
+        DeadLetterReason.INVALID_VALUE,
+        "no label of primary_classification",
+    ),
     "two objects": (event() + event(), DeadLetterReason.NOT_JSON, "trailing"),
 }
 

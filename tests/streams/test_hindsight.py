@@ -264,18 +264,6 @@ def test_a_person_teaches_the_tree_that_they_name(tree_id: str, label: str) -> N
     assert [(e.tree_id, e.label, e.labelled_by) for e in examples] == [(tree_id, label, "person")]
 
 
-def test_a_label_that_the_tree_does_not_have_teaches_nothing() -> None:
-    assigned = event(
-        "label.assigned",
-        1,
-        tree_id="primary_classification",
-        label="Spaced Review",
-        assigned_by="teacher",
-    )
-    state = opened()
-    assert settle(state, assigned)[0] is state
-
-
 def test_with_nothing_open_the_state_is_the_same_object() -> None:
     state = engagement()
     assert settle(state, quiz(1.0)) == (state, ())
@@ -306,7 +294,7 @@ happenings = st.one_of(
         st.just("label.assigned"),
         moments,
         tree_id=st.just("primary_classification"),
-        label=st.sampled_from([*LABELS["primary_classification"], "no label"]),
+        label=st.sampled_from(LABELS["primary_classification"]),
         assigned_by=st.just("teacher"),
     ),
 )

@@ -33,7 +33,10 @@ def test_read_back_it_learns_on_bit_for_bit(count: int) -> None:
     copy: Any = decode_model(encode_model(model), new_model(LEARNING))
     assert encode_model(copy) == encode_model(model)
     for example in drifting(3_000, drift_every=1_100, seed=2):
-        assert copy.predict_proba_one(example.features) == model.predict_proba_one(example.features)
+        # river adds the shares up in the order of a set, which is not the same in a copy: the last
+        # bit of a share may differ, what is learned (below) may not.
+        shares = pytest.approx(model.predict_proba_one(example.features), rel=1e-12)
+        assert copy.predict_proba_one(example.features) == shares
         model.learn_one(example.features, example.label)
         copy.learn_one(example.features, example.label)
     assert encode_model(copy) == encode_model(model)
