@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,6 +174,18 @@ class TestMend7ACrashEndsTheProcess:
         app._crash(error)
         assert left == [error]
         assert faust.App._crash is not LearnerApp._crash
+
+
+class TestMend8NoFolderIsMade:
+    def test_faust_makes_one_where_it_starts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        options = {"broker": "kafka://127.0.0.1:1", "web_enabled": False, "autodiscover": False}
+        LearnerApp("mend8", **options)._create_directories()
+        assert not list(tmp_path.iterdir())
+        faust.App("stock8", **options)._create_directories()
+        assert [folder.name for folder in tmp_path.iterdir()] == ["stock8-data"]
 
 
 def recovery_that_records(kind: type[Recovery], calls: list[str]) -> Any:
