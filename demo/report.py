@@ -61,7 +61,7 @@ def show(figures: Figures, file: Path, console: Console) -> None:
 def _show_labels(file: Path, console: Console) -> None:
     rows = labels_by_day(file)
     table = Table(title="Decisions by label, week by week", title_justify="left")
-    table.add_column("week of")
+    table.add_column("week of", no_wrap=True, min_width=10)
     labels = LABELS["primary_classification"]
     for label in labels:
         table.add_column(label, justify="right")
