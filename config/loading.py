@@ -15,7 +15,7 @@ from config.settings import Settings
 from schemas.errors import InvalidInput, InvalidSetting
 
 PREFIX = "LEARNER_"
-_OF_THE_TESTS = frozenset({"LEARNER_REQUIRE_SERVERS", "LEARNER_TEST_KAFKA"})
+_OF_THE_TESTS = ("LEARNER_REQUIRE_SERVERS", "LEARNER_TEST_")
 
 Origin = Literal["flag", "environment", ".env", "default"]
 
@@ -94,7 +94,7 @@ def _environment(env_file: Path | None) -> dict[str, Origin]:
     return {
         name: origin
         for name, origin in found.items()
-        if name.startswith(PREFIX) and name not in _OF_THE_TESTS
+        if name.startswith(PREFIX) and not name.startswith(_OF_THE_TESTS)
     }
 
 
@@ -113,7 +113,7 @@ def _in_words(fault: Any, flags: Mapping[str, Any], env: Mapping[str, Origin]) -
             f"{variable(name)} (from {origin}): there is no such setting; `learner settings` "
             "lists all"
         )
-    secret = "password" in name
+    secret = name.endswith(("password", "url"))
     given = "" if secret else f" = {str(fault['input'])[:80]!r}"
     return f"{variable(name)}{given} (from {origin}): {fault['msg']}"
 

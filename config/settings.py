@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -106,10 +107,89 @@ class TrainerSettings(_Section):
     )
 
 
-class EmbeddedSettings(_Section):
-    """The embedded default: no server, one file."""
+class SinkSettings(_Section):
+    """How every sink batches and retries; each has a consumer group ``<app_id>-sink-<store>``."""
 
-    file: Path = Field(Path("learner.duckdb"), description="DuckDB file that keeps what came out")
+    max_records: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="most records in one write"
+    )
+    max_bytes: Annotated[int, Field(ge=65_536, le=1_073_741_824)] = Field(
+        33_554_432, description="most bytes in one write, as they came from Kafka"
+    )
+    max_age_seconds: Annotated[float, Field(ge=0.01, le=600)] = Field(
+        0.5, description="a record waits no longer than this for a fuller batch"
+    )
+    retry_first_seconds: Annotated[float, Field(ge=0.01, le=60)] = Field(
+        0.2, description="pause before the first retry; doubled each time, with jitter"
+    )
+    retry_longest_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
+        15.0, description="longest pause between two tries of a store that is away"
+    )
+
+
+def _without_password(url: str) -> str:
+    if urlsplit(url).password is not None:
+        raise ValueError("a password has no place in the address: set the PASSWORD beside it")
+    return url
+
+
+StoreUrl = Annotated[str, AfterValidator(_without_password)]
+
+
+class _ServerSettings(_Section):
+    password: SecretStr | None = Field(None, description="that user's password, never shown")
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=600)] = Field(
+        30.0, description="how long one request may take before the store counts as away"
+    )
+
+
+class PostgresSettings(_ServerSettings):
+    url: StoreUrl = Field(
+        "postgresql://learner@127.0.0.1:5432/learner", description="postgresql://user@host:port/db"
+    )
+
+
+class MongodbSettings(_ServerSettings):
+    url: StoreUrl = Field(
+        "mongodb://127.0.0.1:27017/learner", description="mongodb://user@host:port/db"
+    )
+
+
+class ClickhouseSettings(_ServerSettings):
+    url: StoreUrl = Field(
+        "clickhouse://default@127.0.0.1:9000/default",
+        description="clickhouse://user@host:port/db, native protocol; clickhouses:// with TLS",
+    )
+    create_tables: bool = Field(
+        True, description="make tables and views; off where an operator makes them"
+    )
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
+        730, description="events older than this are dropped by ClickHouse, by month"
+    )
+
+
+class RedisSettings(_ServerSettings):
+    url: StoreUrl = Field("redis://127.0.0.1:6379/0", description="redis://user@host:port/number")
+    expire_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="a key that nothing was written to for so long is dropped"
+    )
+
+
+class ElasticsearchSettings(_ServerSettings):
+    url: StoreUrl = Field("http://127.0.0.1:9200", description="http(s)://user@host:port")
+    index: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")] = Field(
+        "learner-interactions", description="index of the interaction log"
+    )
+    analyzer: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,50}$")] = Field(
+        "standard", description="analyzer of what learners write, when the index is made"
+    )
+
+
+class DuckdbSettings(_Section):
+    file: Path = Field(
+        Path("learner.duckdb"),
+        description="the embedded default's store; examples and decisions for retraining",
+    )
 
 
 class LogSettings(_Section):
@@ -135,5 +215,11 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     trainer: TrainerSettings = TrainerSettings()
-    embedded: EmbeddedSettings = EmbeddedSettings()
+    sink: SinkSettings = SinkSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    mongodb: MongodbSettings = MongodbSettings()
+    clickhouse: ClickhouseSettings = ClickhouseSettings()
+    redis: RedisSettings = RedisSettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    duckdb: DuckdbSettings = DuckdbSettings()
     log: LogSettings = LogSettings()

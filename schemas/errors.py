@@ -7,6 +7,8 @@ LearnerError
 ├── InvalidInput       a file or folder that a command cannot read
 ├── BrokerUnavailable  Kafka, or one of its topics, is not there
 ├── Fenced             another process has taken this one's place
+├── StoreUnavailable   a store does not answer now; the same may succeed later
+├── RecordRefused      a store takes no such record (it becomes a dead letter)
 └── InvalidSetting     a setting that cannot be used
 """
 
@@ -51,6 +53,14 @@ class BrokerUnavailable(LearnerError):
 
 class Fenced(LearnerError):
     """Another process has taken this one's place; what this one would still send is refused."""
+
+
+class StoreUnavailable(LearnerError):
+    """A store does not answer, or not now: which, where, and what it said."""
+
+
+class RecordRefused(LearnerError):
+    """A store takes no such record, however often it is tried: its text is the store's reason."""
 
 
 class InvalidSetting(LearnerError):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -15,6 +16,7 @@ from config.settings import KafkaSettings, Settings, WorkerSettings
 from servers.kafka import Kafka, start_kafka, wait_until_answers
 from servers.kafka_jars import ServerUnavailable
 from servers.kafka_topics import delete_topics
+from servers.store_server import GivenServer, StoreServer
 
 
 def _not_here(what: str, reason: str, *, possible: bool) -> NoReturn:
@@ -84,3 +86,29 @@ def own_kafka() -> Iterator[Callable[[], Kafka]]:
     yield start
     for kafka in started:
         kafka.stop()
+
+
+def _store_fixture(name: str) -> Any:
+    """A session's server of one store: ``LEARNER_TEST_<STORE>``, Docker's, or the machine's."""
+
+    @pytest.fixture(scope="session", name=f"{name}_server")
+    def server() -> Iterator[StoreServer]:
+        given = os.environ.get(f"LEARNER_TEST_{name.upper()}")
+        if given:
+            yield GivenServer(given)
+            return
+        try:
+            started: StoreServer = importlib.import_module(f"servers.{name}").start()
+        except ServerUnavailable as error:
+            _not_here(name, str(error), possible=error.possible)
+        yield started
+        started.stop()
+
+    return server
+
+
+postgres_server = _store_fixture("postgres")
+mongodb_server = _store_fixture("mongodb")
+clickhouse_server = _store_fixture("clickhouse")
+redis_server = _store_fixture("redis")
+elasticsearch_server = _store_fixture("elasticsearch")

@@ -15,7 +15,8 @@ from config.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = (
-    "schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "demo", "cli"
+    "schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "demo",
+    "queries", "audit", "cli",
 )  # fmt: skip
 FILES = sorted(
     file

@@ -16,9 +16,22 @@ MAY_IMPORT = {
     "converters": {"schemas"},
     "simulation": {"schemas"},
     "sinks": {"schemas", "config"},
-    "agents": {"schemas", "streams", "config"},
+    "agents": {"schemas", "streams", "config", "sinks"},
+    "queries": {"schemas", "config", "sinks"},
+    "audit": {"schemas", "streams", "config", "sinks", "agents"},
     "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents"},
-    "cli": {"schemas", "streams", "config", "converters", "simulation", "sinks", "agents", "demo"},
+    "cli": {
+        "schemas",
+        "streams",
+        "config",
+        "converters",
+        "simulation",
+        "sinks",
+        "agents",
+        "demo",
+        "queries",
+        "audit",
+    },
 }
 """Whom a folder may import besides itself."""
 

@@ -246,7 +246,7 @@ def start_kafka() -> Kafka:
     Raises:
         ServerUnavailable: neither works here.
     """
-    kafka: Kafka = KafkaContainer() if _docker_answers() else KafkaServer()
+    kafka: Kafka = KafkaContainer() if docker_answers() else KafkaServer()
     kafka.start()
     return kafka
 
@@ -284,7 +284,8 @@ def wait_until_answers(bootstrap: str, ended: Any, seconds: float = _START_SECON
     )
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
+    """Whether a Docker engine runs here."""
     docker = shutil.which("docker")
     if docker is None:
         return False

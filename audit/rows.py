@@ -1,0 +1,46 @@
+"""What a store holds, as rows that can be compared with what it must hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from sinks.contract import SinkRecord
+
+_PLAIN = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS
+
+
+class Row(NamedTuple):
+    """A row, document, key: ``values`` by name, in plain JSON types; ``None`` says it is deleted.
+
+    ``id`` is unique in ``table``.
+    """
+
+    table: str
+    id: str
+    values: dict[str, Any] | None
+
+
+class StoreAudit(Protocol):
+    """How one store is audited; ``name`` and ``topics`` are its sink's, ``tables`` all it has."""
+
+    name: str
+    topics: tuple[str, ...]
+    tables: tuple[str, ...]
+
+    def expected(self, record: SinkRecord) -> Iterator[Row]:
+        """The rows that a record leaves, each in place of what its id had; pure."""
+
+    def stored(self) -> AsyncIterator[Row]:
+        """Every row, read back from the store's own columns and fields, in any order.
+
+        Raises:
+            StoreUnavailable: nobody answers.
+        """
+
+
+def plain(value: Any) -> Any:
+    """Any row value in JSON's types: times and dates as text (``…Z``), UUIDs in lower case."""
+    return orjson.loads(orjson.dumps(value, option=_PLAIN))

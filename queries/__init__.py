@@ -1,0 +1,1 @@
+"""The read side: what people ask, one file for each store that answers."""
