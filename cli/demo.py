@@ -31,7 +31,7 @@ def demo(
     from demo.report import as_json as figures_as_json  # noqa: PLC0415
     from demo.report import show  # noqa: PLC0415
 
-    settings = settings_of(ctx, quiet_libraries=True, embedded__file=file)
+    settings = settings_of(ctx, quiet_libraries=True, duckdb__file=file)
     if settings.log.level == "info":
         # What agents tell an operator is no part of the page.
         logging.getLogger("agents").setLevel(logging.WARNING)
@@ -47,6 +47,6 @@ def demo(
     if as_json:
         write_json(figures_as_json(figures))
     else:
-        show(figures, settings.embedded.file, Console())
+        show(figures, settings.duckdb.file, Console())
     if figures.unaccounted:
         fail(f"{figures.unaccounted} events are not accounted for")

@@ -41,7 +41,7 @@ def explain(
     from streams.explanation import explain as in_words  # noqa: PLC0415
 
     settings = settings_of(
-        ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka, embedded__file=file
+        ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka, duckdb__file=file
     )
     user_id = user_id.lower()
     versions = read_versions(trees or (), settings.kafka if kafka else None)
@@ -50,7 +50,7 @@ def explain(
     elif kafka is not None:
         latest = _latest(asyncio.run(_from_kafka(settings.kafka, user_id)))
     else:
-        latest, versions = _from_embedded(settings.embedded.file, user_id, versions)
+        latest, versions = _from_embedded(settings.duckdb.file, user_id, versions)
     if not latest:
         fail(f"nothing was decided about {user_id} there")
     known = Compiled(versions)

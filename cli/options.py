@@ -44,7 +44,7 @@ EmbeddedFile = Annotated[
     Path | None,
     typer.Option(
         "--file",
-        help="DuckDB file that keeps what came out. [LEARNER_EMBEDDED__FILE]",
+        help="DuckDB file that keeps what came out. [LEARNER_DUCKDB__FILE]",
         dir_okay=False,
     ),
 ]

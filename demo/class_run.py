@@ -76,8 +76,8 @@ async def run_class(settings: Settings, class_: Class, on_progress: Progress) ->
     ledger = Ledger()
     events = simulate(class_.learners, class_.days, class_.seed)
     lines = list(disturb(events, class_.seed, ledger))
-    settings.embedded.file.unlink(missing_ok=True)
-    file = EmbeddedFile(settings.embedded.file)
+    settings.duckdb.file.unlink(missing_ok=True)
+    file = EmbeddedFile(settings.duckdb.file)
     file.setup()
     try:
         with EmbeddedKafka(settings) as broker:

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 
 from schemas.feature import FEATURE_INDEX
-from schemas.fields import LABELS, Count, Identifier, TreeId, UtcTime
+from schemas.fields import LABELS, Count, Identifier, TreeId, UnitScore, UtcTime
 from schemas.state import STRICT
 
 MAX_NODES = 1023
@@ -31,6 +31,19 @@ class Retraining:
     date: UtcTime
     changes_made: Annotated[tuple[str, ...], Field(max_length=200)]
     data_points_used: Count
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class Evaluation:
+    """Shares of ``examples`` foretold right by the version before and by this one, 0–1.
+
+    None of these examples was learned from before it was foretold.
+    """
+
+    examples: Count
+    accuracy_before: UnitScore
+    accuracy_after: UnitScore
 
 
 class Branch(_Contract):
@@ -54,6 +67,7 @@ class TreeDocument(_Contract):
     """Nodes in order, the root first; a child always stands after its parent.
 
     ``author`` and ``reason`` say who made the version and why. Version 0 is written by hand.
+    While a ``pinned`` version is in force, only a person replaces it, never the trainer.
     """
 
     tree_id: TreeId
@@ -61,7 +75,9 @@ class TreeDocument(_Contract):
     author: Identifier
     reason: Annotated[str, Field(max_length=1000)]
     created_at: UtcTime
+    pinned: bool = False
     retraining_logs: Retraining | None = None
+    evaluation: Evaluation | None = None
     nodes: Annotated[tuple[Branch | Leaf, ...], Field(min_length=1, max_length=MAX_NODES)]
 
     @model_validator(mode="after")

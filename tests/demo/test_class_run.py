@@ -58,7 +58,7 @@ def test_the_figures_have_their_published_keys(figures: Figures) -> None:
 
 
 def test_the_file_can_be_asked_afterwards(settings: Settings, figures: Figures) -> None:
-    file = settings.embedded.file
+    file = settings.duckdb.file
     user_id = most_decided(file)
     assert user_id is not None
     assert {decision.user_id for decision in decisions_of(file, user_id)} == {user_id}

@@ -54,7 +54,8 @@ def stream_records(learners: int = 12, days: int = 20, seed: int = 11) -> tuple[
                 assert value is not None
                 add(table, key, encode_value(value))
     for version in published_versions():
-        add(
+        key = f"{version.tree_id}:{version.version}"
+        add(TREE_VERSIONS, key, version.model_dump_json().encode())
             TREE_VERSIONS,
             f"{version.tree_id}:{version.version}",
             version.model_dump_json().encode(),
