@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from config.settings import EmbeddedSettings, Settings
+from config.settings import DuckdbSettings, Settings
 from demo.class_run import Class, Figures, run
 from demo.report import as_json, latency_ms
 from simulation.disturbance import Ledger
@@ -34,7 +34,7 @@ KEYS = [
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     file = tmp_path_factory.mktemp("demo") / "class.duckdb"
-    return Settings(_env_file=None, embedded=EmbeddedSettings(file=file))
+    return Settings(_env_file=None, duckdb=DuckdbSettings(file=file))
 
 
 @pytest.fixture(scope="module")

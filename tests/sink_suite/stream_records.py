@@ -56,10 +56,6 @@ def stream_records(learners: int = 12, days: int = 20, seed: int = 11) -> tuple[
     for version in published_versions():
         key = f"{version.tree_id}:{version.version}"
         add(TREE_VERSIONS, key, version.model_dump_json().encode())
-            TREE_VERSIONS,
-            f"{version.tree_id}:{version.version}",
-            version.model_dump_json().encode(),
-        )
     return tuple(records)
 
 
