@@ -18,6 +18,8 @@ from agents.partition_tables import Encoded, PartitionTables
 from agents.restore import restore
 from agents.transactions import Outgoing, PartitionProducer
 from config.settings import Settings
+from schemas.adoption import TreeAdoption
+from schemas.fields import TreeId
 from schemas.state import encode
 from streams.batch import Batch, Source, process
 from streams.decode import Record
@@ -58,6 +60,7 @@ class PartitionOwner:
         }
         self._changelog_of = {name: topic for topic, name in self._changelogs.items()}
         self._next: int | None = None
+        self._adopted: dict[TreeId, int] | None = None
         self.restored = 0
         self.counts: Counter[str] = Counter()
 
@@ -97,13 +100,17 @@ class PartitionOwner:
             self._next = fetched.end
         records = [_record(r) for fetched in lists for r in fetched.records]
         source = Source(self._source.topic, self._source.partition)
-        batch = process(records, self._tables, self._trees(), self._rules, source)
+        trees = self._trees()
+        batch = process(records, self._tables, trees, self._rules, source)
         changed = _encoded(batch)
+        adoption = self._adoption(batch, trees)
         await asyncio.wait_for(
-            self._producer.commit(self._outgoing(batch, changed), lists[-1].end),
+            self._producer.commit(self._outgoing(batch, changed, adoption), lists[-1].end),
             self._settings.worker.transaction_wait_seconds,
         )
         self._tables.apply(changed)
+        if adoption is not None:
+            self._adopted = adoption.versions
         self.counts += batch.counts
         if batch.counts["replayed"]:
             log.warning(
@@ -113,7 +120,20 @@ class PartitionOwner:
                 records=batch.counts["replayed"],
             )
 
-    def _outgoing(self, batch: Batch, changed: Encoded) -> Iterator[Outgoing]:
+    def _adoption(self, batch: Batch, trees: Trees) -> TreeAdoption | None:
+        """What to tell if this batch was decided by other versions than the one before, or is the
+        first since the partition was taken over."""
+        versions = {tree_id: tree.document.version for tree_id, tree in trees.items()}
+        if batch.first_folded is None or versions == self._adopted:
+            return None
+        return TreeAdoption(self._source.partition, batch.first_folded, versions)
+
+    def _outgoing(
+        self, batch: Batch, changed: Encoded, adoption: TreeAdoption | None
+    ) -> Iterator[Outgoing]:
+        if adoption is not None:
+            key = str(adoption.partition).encode()
+            yield Outgoing(topics.ADOPTIONS, key, encode(adoption))
         for decision in batch.decisions:
             yield Outgoing(topics.DECISIONS, decision.user_id.encode(), encode(decision))
         for example in batch.examples:

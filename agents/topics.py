@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from config.settings import KafkaSettings, WorkerSettings
 from schemas.topics import (
+    ADOPTIONS,
     DEAD_LETTERS,
     DECISIONS,
     EVENTS,
@@ -17,6 +18,7 @@ from schemas.topics import (
 )
 
 __all__ = [
+    "ADOPTIONS",
     "DEAD_LETTERS",
     "DECISIONS",
     "EVENTS",
@@ -56,6 +58,7 @@ def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec
         TopicSpec(DEAD_LETTERS, kafka.partitions, letters),
         TopicSpec(DECISIONS, kafka.partitions, kept),
         TopicSpec(EXAMPLES, kafka.partitions, {**kept, "retention.ms": "-1"}),
+        TopicSpec(ADOPTIONS, kafka.partitions, {**kept, "retention.ms": "-1"}),
         TopicSpec(TREE_VERSIONS, 1, compacted),
         TopicSpec(SNAPSHOTS, 1, {**compacted, "max.message.bytes": str(8 * _MEGABYTE)}),
         *(

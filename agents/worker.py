@@ -115,7 +115,12 @@ async def _partitions(kafka: KafkaSettings, app_id: str) -> int:
     finally:
         await consumer.stop()
     co_partitioned = [topics.changelog(app_id, table) for table in topics.TABLES]
-    co_partitioned += [topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS]
+    co_partitioned += [
+        topics.DECISIONS,
+        topics.EXAMPLES,
+        topics.DEAD_LETTERS,
+        topics.ADOPTIONS,
+    ]
     counts = {name: len(cluster.partitions_for_topic(name) or ()) for name in cluster.topics()}
     for name in (topics.EVENTS, *co_partitioned, topics.TREE_VERSIONS):
         if not counts.get(name):

@@ -64,6 +64,12 @@ _MESSAGES = {
         _UUID,
         "`user_id`, in lower case.",
     ),
+    "treeAdoption": _Message(
+        "tree-adoption",
+        "From which event on a partition was decided by which tree versions",
+        {"type": "string", "pattern": "^[0-9]+$"},
+        "The partition, as text.",
+    ),
     "treeDocument": _Message(
         "tree-document",
         "A version of a decision tree",
@@ -137,6 +143,15 @@ _TOPICS = {
         "The trainer publishes a version that foretells better than the one in force.",
         "A worker decides by the highest version from its next event on.",
         1,
+    ),
+    "treeAdoptions": _Topic(
+        topics.ADOPTIONS,
+        "treeAdoption",
+        "With it a replay of the log makes the very same decisions. In the partition that it tells "
+        "of.",
+        "delete",
+        "A worker begins to decide by other versions, or has taken a partition over.",
+        None,
     ),
     "trainerSnapshots": _Topic(
         topics.SNAPSHOTS,

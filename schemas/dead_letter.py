@@ -11,7 +11,7 @@ from schemas.fields import Count, UtcTime, Uuid
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record was not folded."""
+    """Why a record was not folded; ``store_refused``: why one that we made is missing in a store."""
 
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"
@@ -23,6 +23,7 @@ class DeadLetterReason(StrEnum):
     KEY_MISMATCH = "key_mismatch"
     FROM_THE_FUTURE = "from_the_future"
     TOO_LATE = "too_late"
+    STORE_REFUSED = "store_refused"
 
 
 class DeadLetter(BaseModel):

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schemas.adoption import adoption_adapter
 from schemas.asyncapi import asyncapi_document
 from schemas.behavior import behavior_adapter
 from schemas.dead_letter import DeadLetter
@@ -34,6 +35,7 @@ CONTRACTS: Mapping[str, TypeAdapter[Any]] = {
     "decision": decision_adapter,
     "tree-document": TypeAdapter(TreeDocument),
     "tree-example": example_adapter,
+    "tree-adoption": adoption_adapter,
     "dead-letter": TypeAdapter(DeadLetter),
     "trainer-snapshot": snapshot_adapter,
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.adoption import TreeAdoption, adoption_adapter
 from schemas.behavior import Behavior, ContentTypeEngagement, behavior_adapter
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.decision import Condition, Decision, Thresholds, decision_adapter
@@ -172,6 +173,7 @@ _dead_letter = DeadLetter.model_construct(
     key=_USER.encode(),
     raw=b"hello",
 )
+_adoption = TreeAdoption(2, 1042, {_TREE: 3, "intervention_strategy": 0})
 _profile = Profile(
     _USER, age=19, class_year="freshman", gpa=3.1, changed_at={"age": _AT}, offset=1040
 )
@@ -216,6 +218,7 @@ SAMPLES: Mapping[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "decision": (("firstAnswer", json.loads(decision_adapter.dump_json(_decision))),),
     "tree-document": (("learned", json.loads(_tree.model_dump_json())),),
     "tree-example": (("fromHindsight", json.loads(example_adapter.dump_json(_example))),),
+    "tree-adoption": (("afterPublishing", json.loads(adoption_adapter.dump_json(_adoption))),),
     "dead-letter": (("notJson", json.loads(_dead_letter.model_dump_json())),),
     "trainer-snapshot": (("oneTree", json.loads(snapshot_adapter.dump_json(_snapshot))),),
 }

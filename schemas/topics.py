@@ -7,6 +7,7 @@ DEAD_LETTERS = "learner.dlq"
 DECISIONS = "learner.decisions"
 EXAMPLES = "tree.examples"
 TREE_VERSIONS = "tree.versions"
+ADOPTIONS = "tree.adoptions"
 SNAPSHOTS = "tree.snapshots"
 TABLES = ("profile", "behavior", "engagement", "seen")
 

@@ -42,7 +42,8 @@ class Batch:
     """What a list of records did.
 
     Each record is counted once in ``counts``: ``folded``, ``repeated`` (a producer's repeat),
-    ``replayed`` (an offset folded before) or ``dead``.
+    ``replayed`` (an offset folded before) or ``dead``. ``first_folded``: the offset of the first
+    that was folded, ``None`` without one.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -51,6 +52,7 @@ class Batch:
         self.examples: list[TreeExample] = []
         self.dead_letters: list[DeadLetter] = []
         self.counts: Counter[str] = Counter()
+        self.first_folded: int | None = None
 
 
 def process(
@@ -66,7 +68,10 @@ def process(
     for record in records:
         try:
             event = decode(record, rules)
-            counts[_fold(batch, event, record.offset, trees, rules)] += 1
+            outcome = _fold(batch, event, record.offset, trees, rules)
+            counts[outcome] += 1
+            if outcome == "folded" and batch.first_folded is None:
+                batch.first_folded = record.offset
         except RejectedEvent as rejected:
             batch.dead_letters.append(dead_letter(record, rejected, source))
             counts["dead"] += 1

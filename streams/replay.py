@@ -49,10 +49,12 @@ class Replay:
             self.counts.update(batch.counts)
             if self._learn is not None:
                 for example in batch.examples:
-                    self._adopt(self._learn(example))
+                    version = self._learn(example)
+                    if version is not None:
+                        self.adopt(version)
             yield batch
 
-    def _adopt(self, version: TreeDocument | None) -> None:
-        if version is not None:
-            self.versions.append(version)
-            self._trees = {**self._trees, version.tree_id: compile_tree(version)}
+    def adopt(self, version: TreeDocument) -> None:
+        """Decides with it from the next record on."""
+        self.versions.append(version)
+        self._trees = {**self._trees, version.tree_id: compile_tree(version)}

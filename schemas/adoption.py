@@ -1,0 +1,25 @@
+"""`TreeAdoption`: from which event on a partition was decided by which tree versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, with_config
+
+from schemas.fields import Count, TreeId
+from schemas.state import STRICT
+
+
+@with_config(STRICT)
+@dataclass
+class TreeAdoption:
+    """``versions`` decide the events of ``partition`` of ``learner.events`` from ``offset`` on,
+    until the next adoption. With it a replay of the log makes the very same decisions.
+    """
+
+    partition: Count
+    offset: Count
+    versions: dict[TreeId, Count]
+
+
+adoption_adapter: TypeAdapter[TreeAdoption] = TypeAdapter(TreeAdoption)
