@@ -132,8 +132,8 @@ class PartitionOwner:
         self, batch: Batch, changed: Encoded, adoption: TreeAdoption | None
     ) -> Iterator[Outgoing]:
         if adoption is not None:
-            key = str(adoption.partition).encode()
-            yield Outgoing(topics.ADOPTIONS, key, encode(adoption))
+            partition = str(adoption.partition).encode()
+            yield Outgoing(topics.ADOPTIONS, partition, encode(adoption))
         for decision in batch.decisions:
             yield Outgoing(topics.DECISIONS, decision.user_id.encode(), encode(decision))
         for example in batch.examples:

@@ -16,6 +16,7 @@ from cli import (
     schemas,
     settings,
     simulate,
+    sink,
     topics,
     trainer,
     tree,
@@ -66,6 +67,7 @@ app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("worker")(worker.worker)
 app.command("trainer")(trainer.trainer)
+app.command("sink")(sink.sink)
 app.command("explain")(explain.explain)
 app.command("settings")(settings.show_settings)
 app.add_typer(convert.app, name="convert")

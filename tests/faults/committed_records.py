@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from agents.topics import EVENTS
+from agents.topics import EVENTS, TABLES, changelog
 from config.settings import Settings
 
 
@@ -40,26 +41,36 @@ def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[i
 
 def lag(settings: Settings) -> int:
     """Events whose offset the worker has not committed."""
+    return group_lag(settings, settings.worker.app_id, (EVENTS,))
+
+
+def group_lag(settings: Settings, group: str, names: Sequence[str]) -> int:
+    """Records whose offset a group has not committed; a table's name means its changelog."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "group.id": settings.worker.app_id,
+            "group.id": group,
             "isolation.level": "read_committed",
         }
     )
+    topics = [changelog(settings.worker.app_id, name) if name in TABLES else name for name in names]
     try:
         for _ in range(50):
             # A new topic has no leader for a moment, a new group no coordinator.
             with contextlib.suppress(KafkaException):
-                return _behind(consumer, settings.kafka.partitions)
+                return _behind(consumer, topics)
             time.sleep(0.2)
-        return _behind(consumer, settings.kafka.partitions)
+        return _behind(consumer, topics)
     finally:
         consumer.close()
 
 
-def _behind(consumer: Consumer, partitions: int) -> int:
-    asked = [TopicPartition(EVENTS, partition) for partition in range(partitions)]
+def _behind(consumer: Consumer, topics: Sequence[str]) -> int:
+    asked = [
+        TopicPartition(topic, partition)
+        for topic in topics
+        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    ]
     return sum(
         consumer.get_watermark_offsets(tp, timeout=10)[1] - max(tp.offset, 0)
         for tp in consumer.committed(asked, timeout=10)
