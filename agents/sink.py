@@ -172,7 +172,11 @@ class SinkAgent:
     async def _commit(self, batch: Batch, stop: asyncio.Event) -> None:
         for pause in _pauses(self._settings.sink):
             ours = self._consumer.assignment()
-            offsets = {tp: at for tp, at in batch.next_offsets.items() if tp in ours}
+            offsets = {
+                tp: at
+                for tp, at in batch.next_offsets.items()
+                if tp in ours and at != self._committed.get(tp)
+            }
             if not offsets:
                 return
             try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from agents.sink_records import event_record, made_record
 from config.settings import SinkSettings
@@ -35,7 +37,6 @@ class Batch:
     def add(self, record: ConsumerRecord, name: str, rules: Rules) -> None:
         """Judges a record of the topic called ``name``; of an event that is none, the worker
         writes the dead letter."""
-        self.next_offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
         self.bytes += len(record.value or b"")
         try:
             self.records.append(_judged(record, name, rules))
@@ -70,6 +71,10 @@ async def gather(
             read += len(records)
             for record in records:
                 batch.add(record, names[record.topic], rules)
+    # Not the last record's offset: behind it may stand a transaction's marker.
+    for tp in consumer.assignment():
+        with contextlib.suppress(IllegalStateError):  # it was taken from us just now
+            batch.next_offsets[tp] = await consumer.position(tp)
     return batch
 
 

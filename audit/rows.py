@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -39,6 +40,13 @@ class StoreAudit(Protocol):
         Raises:
             StoreUnavailable: nobody answers.
         """
+
+
+def digest(values: dict[str, Any]) -> bytes:
+    """16 bytes that are the same for the same values, in whatever order they stand."""
+    return hashlib.blake2b(
+        orjson.dumps(values, option=_PLAIN | orjson.OPT_SORT_KEYS), digest_size=16
+    ).digest()
 
 
 def plain(value: Any) -> Any:

@@ -74,8 +74,6 @@ async def test_all_records_of_all_its_topics_once_each(fresh_kafka: Settings) ->
     profile = json.dumps(SAMPLES["profile"][0][1]).encode()
     topic = changelog(fresh_kafka.worker.app_id, "profile")
     send(fresh_kafka, topic, profile, key="u", partition=3)
-        fresh_kafka, changelog(fresh_kafka.worker.app_id, "profile"), profile, key="u", partition=3
-    )
     async with running(quick(fresh_kafka, max_records=100), store) as told:
         await until(lambda: len(store.rows) == 251)
     assert max(store.sizes) <= 100
