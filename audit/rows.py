@@ -27,9 +27,14 @@ class Row(NamedTuple):
 class StoreAudit(Protocol):
     """How one store is audited; ``name`` and ``topics`` are its sink's, ``tables`` all it has."""
 
-    name: str
-    topics: tuple[str, ...]
-    tables: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
+
+    @property
+    def tables(self) -> tuple[str, ...]: ...
 
     def expected(self, record: SinkRecord) -> Iterator[Row]:
         """The rows that a record leaves, each in place of what its id had; pure."""

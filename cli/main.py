@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    audit,
     convert,
     decisions,
     demo,
@@ -68,6 +69,7 @@ app.command("replay")(replay.replay)
 app.command("worker")(worker.worker)
 app.command("trainer")(trainer.trainer)
 app.command("sink")(sink.sink)
+app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
 app.command("settings")(settings.show_settings)
 app.add_typer(convert.app, name="convert")

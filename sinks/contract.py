@@ -36,8 +36,11 @@ class Sink(Protocol):
     event the first telling stays, of a state the highest ``value["offset"]``.
     """
 
-    name: str
-    topics: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
 
     async def setup(self) -> None:
         """Connects and makes what is missing; running it again changes nothing.

@@ -1,0 +1,121 @@
+"""`learner audit`: are the stores in step with the log?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.failures import FAILED, fail
+from cli.json_lines import write_json
+from cli.options import AppId, EmbeddedFile, Kafka, settings_of
+from sinks.registry import STORES
+
+if TYPE_CHECKING:
+    from audit.run import StoreReport
+
+At = Annotated[datetime | None, typer.Option(help="UTC, by when Kafka recorded the event.")]
+
+
+def audit(
+    ctx: typer.Context,
+    stores: Annotated[
+        list[str], typer.Argument(metavar="STORE…", help=f"{', '.join(STORES)}; or all.")
+    ],
+    since: At = None,
+    until: At = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds that worker and sinks may take to catch up.")
+    ] = 60.0,
+    show: Annotated[
+        int, typer.Option(min=0, help="Differences of each table to show field by field.")
+    ] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    kafka: Kafka = None,
+    app_id: AppId = None,
+    file: EmbeddedFile = None,
+) -> None:
+    """Compares what is in stores with what a replay of learner.events says must be there.
+
+    Everything may run meanwhile. Exit code 0 only if nothing is missing, extra or different.
+    """
+    from audit.registry import audit_of  # noqa: PLC0415
+    from audit.run import Asked, run_audit  # noqa: PLC0415
+
+    wanted = list(STORES) if stores == ["all"] else list(dict.fromkeys(stores))
+    if unknown := [store for store in wanted if store not in STORES]:
+        fail(f"{unknown[0]!r} is no store; there are {', '.join(STORES)}, or all")
+    settings = settings_of(
+        ctx,
+        quiet_libraries=True,
+        kafka__bootstrap_servers=kafka,
+        worker__app_id=app_id,
+        duckdb__file=file,
+    )
+    asked = Asked(_utc(since), _utc(until), wait, show)
+    audits = [audit_of(store, settings) for store in wanted]
+    console = Console(stderr=True)
+    with console.status("") as status:
+        reports = asyncio.run(run_audit(settings, audits, asked, status.update))
+    if as_json:
+        write_json(_for_programs(reports))
+    else:
+        _show(reports, Console())
+    if not all(report.in_step for report in reports):
+        raise typer.Exit(FAILED)
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+def _for_programs(reports: list[StoreReport]) -> dict[str, object]:
+    return {
+        report.store: {
+            **{
+                what: report.total(what)
+                for what in ("rows", "missing", "extra", "different", "refused")
+            },
+            "behind": report.behind,
+            "tables": {table.table: table for table in report.tables},
+        }
+        for report in reports
+    }
+
+
+def _show(reports: list[StoreReport], console: Console) -> None:
+    table = Table("store", "table", box=None, header_style="bold")
+    for name in ("rows", "missing", "extra", "different", "refused", "behind"):
+        table.add_column(name, justify="right")
+    for report in reports:
+        for at, found in enumerate(report.tables):
+            counts = (found.rows, found.missing, found.extra, found.different, found.refused)
+            table.add_row(
+                "" if at else report.store,
+                found.table,
+                *(f"{count:,}" for count in counts),
+                "" if at else f"{report.behind:,}",
+            )
+    console.print(table)
+    for report in reports:
+        for found in report.tables:
+            for difference in found.first:
+                console.print(
+                    f"{report.store} {difference.table} {difference.id}: {difference.kind}",
+                    style="bold",
+                    highlight=False,
+                )
+                for name, (stored, expected) in list(difference.fields.items())[:10]:
+                    console.print(f"  {name}: stored {_short(stored)}, expected {_short(expected)}")
+    in_step = all(report.in_step for report in reports)
+    console.print("in step" if in_step else "NOT in step", style="bold")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 200 else text[:200] + "…"
