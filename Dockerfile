@@ -4,9 +4,9 @@ ARG PYTHON=3.11
 FROM python:${PYTHON}-slim AS build
 RUN python -m venv /venv
 WORKDIR /src
-COPY requirements/runtime.lock requirements/
+COPY requirements/stores.lock requirements/
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
-    --require-hashes --requirement requirements/runtime.lock
+    --require-hashes --requirement requirements/stores.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY streams streams
@@ -16,6 +16,8 @@ COPY config config
 COPY converters converters
 COPY simulation simulation
 COPY demo demo
+COPY queries queries
+COPY audit audit
 COPY cli cli
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation .

@@ -8,23 +8,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from config.loading import variable
 from config.settings import Settings
 
 
 class CommandProcess:
-    """``learner COMMAND`` with exactly these settings; what it says goes to the file ``log``."""
+    """``learner COMMAND …`` with exactly these settings; what it says goes to the file ``log``."""
 
     def __init__(self, command: str, settings: Settings, log: Path) -> None:
         given = {
-            variable(f"{section}.{field}"): str(value)
+            variable(f"{section}.{field}"): _text(value)
             for section, group in settings
             for field, value in group
             if value is not None
         }
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", command],
+                [sys.executable, "-m", "cli.main", *command.split()],
                 env={**os.environ, **given},
                 stdout=out,
                 stderr=out,
@@ -62,3 +64,7 @@ class CommandProcess:
     def _send(self, how: signal.Signals) -> None:
         if self.alive:
             os.kill(self._process.pid, how)
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
