@@ -1,12 +1,13 @@
 # make demo    a simulated class through the whole stream, no server needed
 # make test    all tests; starts a Kafka for itself if it can (Docker, or Java and Maven)
 # make bench   the worker against an ordinary Faust agent, on a real Kafka
+# make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)
 # make check   linter, formatter, types
 # make schemas docs/schemas/ and docs/settings.md, written again from the code
 # make lock    requirements/*.lock, resolved again (needs uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check format schemas lock
+.PHONY: help demo test bench audit check format schemas lock
 
 BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
@@ -24,6 +25,9 @@ test: .venv/dev.installed
 
 bench: .venv/dev.installed
 	@PYTHONPATH=.:tests $(BIN)/python -m bench
+
+audit: .venv/dev.installed
+	@PYTHONPATH=.:tests $(BIN)/python -m bench.stores_in_step $(if $(EVENTS),--events $(EVENTS))
 
 check: .venv/dev.installed
 	@$(BIN)/ruff check

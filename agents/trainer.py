@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
@@ -42,6 +42,7 @@ _GONE_SECONDS = 5.0
 class TrainerProgress(NamedTuple):
     """``examples``, ``refused``, ``versions``: learned, not learnable, published since the start.
 
+    A version counts once it is in force: not if somebody else was first with its number.
     ``behind``: records on ``tree.examples`` not yet read. ``metrics`` span all starts.
     """
 
@@ -95,7 +96,7 @@ class Trainer:
         )
         self._trees: dict[TreeId, OnlineTree] = {}
         self._offsets: dict[int, int] = {}
-        self._published: list[TreeDocument] = []
+        self._awaited: TreeDocument | None = None
         self._since_snapshot = 0
         self._last_there = time.monotonic()
         self._examples = self._refused = self._version_count = 0
@@ -119,31 +120,44 @@ class Trainer:
         with broker_errors(self._settings.kafka):
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
         self._leave_if_gone()
-        for tp, records in fetched.items():
-            self._learn(records)
-            self._offsets[tp.partition] = records[-1].offset + 1
-            self._since_snapshot += len(records)
-        if self._published or self._since_snapshot >= self._settings.trainer.snapshot_examples:
+        for records in fetched.values():
+            for record in records:
+                document = self._learn(record)
+                self._offsets[record.partition] = record.offset + 1
+                self._since_snapshot += 1
+                if document is not None:
+                    await self.keep(document)
+        if self._since_snapshot >= self._settings.trainer.snapshot_examples:
             await self.keep()
 
-    async def keep(self) -> None:
-        """Writes versions and snapshot, if anything was read since the last one."""
+    async def keep(self, document: TreeDocument | None = None) -> None:
+        """Writes a snapshot, with a version if one was made, if anything was read since the last.
+
+        A version is learned on from only when it has come back from the log: if somebody was first
+        with its number, theirs is in force, and what was learned next must not replace it unseen.
+        """
         if not self._since_snapshot:
             return
         snapshot = TrainerSnapshot(
             {tree_id: tree.snapshot() for tree_id, tree in self._trees.items()},
             dict(self._offsets),
         )
-        versions, self._published, self._since_snapshot = self._published, [], 0
-        await self._log.write(versions, snapshot)
-        for document in versions:
-            log.info(
-                "version published",
-                tree_id=document.tree_id,
-                version=document.version,
-                reason=document.reason,
-            )
-        self._version_count += len(versions)
+        self._since_snapshot = 0
+        self._awaited = document
+        offset = await self._log.write(() if document is None else (document,), snapshot)
+        if document is not None and offset is not None:
+            await self._confirm(document, offset)
+
+    async def _confirm(self, document: TreeDocument, offset: int) -> None:
+        with broker_errors(self._settings.kafka):
+            async with asyncio.timeout(self._settings.worker.transaction_wait_seconds):
+                await self._versions.reached(offset)
+        about = {"tree_id": document.tree_id, "version": document.version}
+        if self._awaited is None:
+            self._version_count += 1
+            log.info("version published", **about, reason=document.reason)
+        else:
+            log.warning("version not in force: another was first", **about)
 
     async def progress(self) -> TrainerProgress:
         behind = 0
@@ -172,25 +186,26 @@ class Trainer:
                 f"topic {EXAMPLES} is gone: run `learner topics create`, and start again"
             )
 
-    def _learn(self, records: Iterable[ConsumerRecord]) -> None:
-        for record in records:
-            try:
-                example = example_adapter.validate_json(record.value or b"")
-                document = self._trees[example.tree_id].learn(example)
-            except (ValidationError, InvalidRecord) as error:
-                self._refused += 1
-                log.warning(
-                    "example refused",
-                    partition=record.partition,
-                    offset=record.offset,
-                    reason=_first_line(error),
-                )
-                continue
-            self._examples += 1
-            if document is not None:
-                self._published.append(document)
+    def _learn(self, record: ConsumerRecord) -> TreeDocument | None:
+        try:
+            example = example_adapter.validate_json(record.value or b"")
+            document = self._trees[example.tree_id].learn(example)
+        except (ValidationError, InvalidRecord) as error:
+            self._refused += 1
+            log.warning(
+                "example refused",
+                partition=record.partition,
+                offset=record.offset,
+                reason=_first_line(error),
+            )
+            return None
+        self._examples += 1
+        return document
 
     def _adopt(self, document: TreeDocument) -> None:
+        if document == self._awaited:
+            self._awaited = None
+            return
         tree = self._trees.get(document.tree_id)
         if tree is not None and tree.adopt(document):
             log.info(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -53,8 +54,13 @@ class TrainerLog:
             await self.stop()
             raise
 
-    async def write(self, versions: Iterable[TreeDocument], snapshot: TrainerSnapshot) -> None:
+    async def write(
+        self, versions: Sequence[TreeDocument], snapshot: TrainerSnapshot
+    ) -> int | None:
         """Versions and snapshot in one transaction: all or nothing.
+
+        Returns:
+            The offset of the last version on ``tree.versions``; ``None`` without any.
 
         Raises:
             Fenced: a later trainer has taken over.
@@ -70,13 +76,13 @@ class TrainerLog:
         try:
             with broker_errors(self._kafka):
                 async with asyncio.timeout(self._wait):
-                    await self._commit(versions, value)
+                    return await self._commit(versions, value)
         except Fenced:
             # aiokafka leaves its own futures with the same error; once is enough.
             asyncio.get_running_loop().set_exception_handler(_said_already)
             raise
 
-    async def _commit(self, versions: Iterable[TreeDocument], snapshot: bytes) -> None:
+    async def _commit(self, versions: Sequence[TreeDocument], snapshot: bytes) -> int | None:
         await self._producer.begin_transaction()
         deliveries = [
             await self._producer.send(
@@ -88,8 +94,9 @@ class TrainerLog:
             for document in versions
         ]
         deliveries.append(await self._producer.send(SNAPSHOTS, snapshot, SNAPSHOT_KEY, partition=0))
-        await asyncio.gather(*deliveries)
+        delivered = await asyncio.gather(*deliveries)
         await self._producer.commit_transaction()
+        return delivered[len(versions) - 1].offset if versions else None
 
     async def newest(self) -> TrainerSnapshot | None:
         """The last snapshot that was committed; call it after `fence`, so that it stays the last.
@@ -128,8 +135,13 @@ class TrainerLog:
 
 
 def version_key(document: TreeDocument) -> bytes:
-    """The key of a version on ``tree.versions``: compaction keeps all of them."""
-    return f"{document.tree_id}:{document.version}".encode()
+    """The key of a version on ``tree.versions``: compaction keeps all of them.
+
+    The last part tells two versions apart that two people gave one number, so that the second,
+    which nobody takes, never erases the first.
+    """
+    content = hashlib.sha256(document.model_dump_json().encode()).hexdigest()[:8]
+    return f"{document.tree_id}:{document.version}:{content}".encode()
 
 
 def _said_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

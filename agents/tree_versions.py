@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 1.0
 
 
 class TreeVersions:
-    """The highest version of each tree, from version 0 in ``config/`` on.
+    """The highest version of each tree, from version 0 in ``config/`` on; of two the first.
 
     ``on_change`` gets each version that comes into force, in the event loop, between two awaits of
     the reader: at the start once for each tree that has one on the topic. A record that is no tree,
@@ -43,6 +43,8 @@ class TreeVersions:
         # A position that is gone (compaction, deletion) goes to what is left, never past it.
         self._consumer = committed_reader(kafka, auto_offset_reset="earliest")
         self._following: asyncio.Task[None] | None = None
+        self._read_up_to = 0
+        self._news = asyncio.Event()
         self.generation = 0
         """Grows by one with each change."""
 
@@ -74,6 +76,11 @@ class TreeVersions:
             self._tell(self._current[tree_id])
         self._following = asyncio.create_task(self._follow(), name="tree.versions")
 
+    async def reached(self, offset: int) -> None:
+        """Returns when the record at ``offset``, which is committed, has been read and told."""
+        while self._read_up_to <= offset:
+            await self._news.wait()
+
     async def stop(self) -> None:
         if self._following is not None:
             self._following.cancel()
@@ -94,6 +101,9 @@ class TreeVersions:
                 for record in records:
                     if (document := self._accept(record)) is not None:
                         self._tell(document)
+            if fetched:
+                self._news.set()
+                self._news = asyncio.Event()
 
     def _tell(self, document: TreeDocument) -> None:
         self.generation += 1
@@ -106,16 +116,9 @@ class TreeVersions:
             log.exception("version not taken", tree_id=document.tree_id, version=document.version)
 
     def _accept(self, record: ConsumerRecord) -> TreeDocument | None:
-        try:
-            document = TreeDocument.model_validate_json(record.value or b"")
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            log.warning(
-                "record on tree.versions is no tree document",
-                offset=record.offset,
-                where=".".join(map(str, first["loc"])),
-                reason=first["msg"],
-            )
+        self._read_up_to = record.offset + 1
+        document = tree_on(record)
+        if document is None:
             return None
         in_force = self._current[document.tree_id]
         if document.version <= in_force.version:
@@ -129,3 +132,18 @@ class TreeVersions:
             return None
         self._current[document.tree_id] = document
         return document
+
+
+def tree_on(record: ConsumerRecord) -> TreeDocument | None:
+    """The document of a record on ``tree.versions``; ``None``, and a warning, if it is none."""
+    try:
+        return TreeDocument.model_validate_json(record.value or b"")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        log.warning(
+            "record on tree.versions is no tree document",
+            offset=record.offset,
+            where=".".join(map(str, first["loc"])),
+            reason=first["msg"],
+        )
+        return None

@@ -60,23 +60,32 @@ def read_versions(files: Iterable[Path] = (), kafka: KafkaSettings | None = None
     for file in files:
         for number, line in enumerate(file.read_bytes().splitlines(), 1):
             if line.strip():
-                _add(versions, line, f"{file}, line {number}")
+                place = f"{file}, line {number}"
+                _add(versions, _tree(line, place), place)
     if kafka is not None:
+        # Of two records with one number the first is in force; who sent the other was told so.
+        published: Versions = {}
         for number, value in enumerate(asyncio.run(_from_kafka(kafka))):
-            _add(versions, value, f"tree.versions, record {number}")
+            tree = _tree(value, f"tree.versions, record {number}")
+            published.setdefault((tree.tree_id, tree.version), tree)
+        for tree in published.values():
+            _add(versions, tree, "tree.versions")
     return dict(sorted(versions.items()))
 
 
-def _add(versions: Versions, line: bytes, place: str) -> None:
+def _add(versions: Versions, tree: TreeDocument, place: str) -> None:
+    known = versions.setdefault((tree.tree_id, tree.version), tree)
+    if known != tree:
+        raise InvalidTree(f"{place}: {tree.tree_id} version {tree.version} is known otherwise")
+
+
+def _tree(line: bytes, place: str) -> TreeDocument:
     try:
-        tree = TreeDocument.model_validate_json(line)
+        return TreeDocument.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"{place}: no tree document: {where} {first['msg']}") from None
-    known = versions.setdefault((tree.tree_id, tree.version), tree)
-    if known != tree:
-        raise InvalidTree(f"{place}: {tree.tree_id} version {tree.version} is known otherwise")
 
 
 async def _from_kafka(kafka: KafkaSettings) -> list[bytes]:

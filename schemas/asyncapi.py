@@ -73,8 +73,8 @@ _MESSAGES = {
     "treeDocument": _Message(
         "tree-document",
         "A version of a decision tree",
-        {"type": "string", "pattern": "^[a-z_]+:[0-9]+$"},
-        "`tree_id:version`, so that compaction keeps every version.",
+        {"type": "string", "pattern": "^[a-z_]+:[0-9]+:[0-9a-f]{8}$"},
+        "`tree_id:version:content`, the last a digest, so that compaction keeps every version.",
     ),
     "trainerSnapshot": _Message(
         "trainer-snapshot",
@@ -140,7 +140,8 @@ _TOPICS = {
         "treeDocument",
         "Every version of every tree, for ever: any decision can be worked out again.",
         "compact",
-        "The trainer publishes a version that foretells better than the one in force.",
+        "The trainer publishes a version that foretells better than the one in force, a person one "
+        "that they want. Of two with one number the first is in force.",
         "A worker decides by the highest version from its next event on.",
         1,
     ),

@@ -11,7 +11,7 @@ from schemas.fields import Count, UtcTime, Uuid
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record was not folded; ``store_refused``: why one that we made is missing in a store."""
+    """Why a record was not folded; ``store_refused``: why one of ours is missing in a store."""
 
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"

@@ -3,6 +3,7 @@
 LearnerError
 ├── RejectedEvent      a record that is not a valid event (it becomes a dead letter)
 ├── InvalidTree        a tree document that cannot decide
+├── EditRefused        an edit of a tree that is not made, or came second
 ├── InvalidRecord      a decision, example or snapshot that is not what it claims to be
 ├── InvalidInput       a file or folder that a command cannot read
 ├── BrokerUnavailable  Kafka, or one of its topics, is not there
@@ -37,6 +38,10 @@ class RejectedEvent(LearnerError):
 
 class InvalidTree(LearnerError):
     """A tree document that cannot decide: unknown feature, cycle, missing leaf."""
+
+
+class EditRefused(LearnerError):
+    """An edit of a tree that is not made: why, and what there is instead."""
 
 
 class InvalidRecord(LearnerError):

@@ -91,8 +91,14 @@ class OnlineTree:
         )
 
     def adopt(self, document: TreeDocument) -> bool:
-        """Puts somebody else's version in force if it is a higher one; says whether it did."""
-        if document.tree_id != self.tree_id or document.version <= self.champion.version:
+        """Puts in force what ``tree.versions`` says is; says whether that is another version.
+
+        One with the champion's own number and other content was there first, so it takes the
+        champion's place. A lower one is ignored: it is from before what was learned here.
+        """
+        if document.tree_id != self.tree_id or document.version < self.champion.version:
+            return False
+        if document == self.champion:
             return False
         self._enthrone(document)
         return True
@@ -101,7 +107,8 @@ class OnlineTree:
         """Foretells the example, then learns it. A repeat of a recent one changes nothing.
 
         Returns:
-            The next version, now in force, if the challenger has become the better one.
+            The next version, now in force, if the challenger has become the better one; never
+            while the version in force is pinned.
 
         Raises:
             InvalidRecord: not an example of this tree, or a feature that is missing or no number;
@@ -205,7 +212,7 @@ class OnlineTree:
         return max(LABELS[self.tree_id], key=lambda label: counts.get(label, 0)) if counts else None
 
     def _next_version(self, example: TreeExample) -> TreeDocument | None:
-        if self._race_challenger.count < self._learning.min_examples:
+        if self.champion.pinned or self._race_challenger.count < self._learning.min_examples:
             return None
         challenger = faded_accuracy(self._race_challenger)
         champion = faded_accuracy(self._race_champion)

@@ -19,10 +19,14 @@ def changes(before: TreeDocument, nodes: Nodes) -> tuple[str, ...]:
     A rule is the same one if the same features were asked before it, with the same answers.
     At most `MAX_CHANGES`, the last of them then says how many more there are.
     """
-    old, new = dict(_places(before.nodes, 0, ())), dict(_places(nodes, 0, ()))
+    old, new = dict(places(before.nodes, 0, ())), dict(places(nodes, 0, ()))
     found = [
-        *(f"removed {_rule(node)}{_where(path)}" for path, node in old.items() if path not in new),
-        *(f"added {_rule(node)}{_where(path)}" for path, node in new.items() if path not in old),
+        *(
+            f"removed {rule_of(node)}{_where(path)}"
+            for path, node in old.items()
+            if path not in new
+        ),
+        *(f"added {rule_of(node)}{_where(path)}" for path, node in new.items() if path not in old),
         *_moved(old, new),
     ]
     if len(found) > MAX_CHANGES:
@@ -41,22 +45,22 @@ def _moved(old: dict[Path, Branch | Leaf], new: dict[Path, Branch | Leaf]) -> It
                     f"moved the threshold of {after.feature} from {before.threshold:.6g} "
                     f"to {after.threshold:.6g}{_where(path)}"
                 )
-        elif _rule(before) != _rule(after):
-            yield f"{_rule(after)} instead of {_rule(before)}{_where(path)}"
+        elif rule_of(before) != rule_of(after):
+            yield f"{rule_of(after)} instead of {rule_of(before)}{_where(path)}"
 
 
-def _places(nodes: Nodes, at: int, path: Path) -> Iterator[tuple[Path, Branch | Leaf]]:
+def places(nodes: Nodes, at: int, path: Path) -> Iterator[tuple[Path, Branch | Leaf]]:
     node = nodes[at]
     # The feature asked is part of a branch's place, so that another feature is another rule.
     if isinstance(node, Leaf):
         yield path, node
         return
     yield (*path, (node.feature, "?")), node
-    yield from _places(nodes, node.left, (*path, (node.feature, "low")))
-    yield from _places(nodes, node.right, (*path, (node.feature, "high")))
+    yield from places(nodes, node.left, (*path, (node.feature, "low")))
+    yield from places(nodes, node.right, (*path, (node.feature, "high")))
 
 
-def _rule(node: Branch | Leaf) -> str:
+def rule_of(node: Branch | Leaf) -> str:
     if isinstance(node, Branch):
         return f"{node.feature} <= {node.threshold:.6g}"
     return max(node.distribution, key=node.distribution.__getitem__)

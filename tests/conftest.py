@@ -7,12 +7,14 @@ import importlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 import pytest
 
 from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, Settings, WorkerSettings
+from faults.all_stores import AllStores, all_stores
 from servers.kafka import Kafka, start_kafka, wait_until_answers
 from servers.kafka_jars import ServerUnavailable
 from servers.kafka_topics import delete_topics
@@ -86,6 +88,17 @@ def own_kafka() -> Iterator[Callable[[], Kafka]]:
     yield start
     for kafka in started:
         kafka.stop()
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[AllStores]:
+    """Every store on a server of the module's own, which its tests may stop and kill."""
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(all_stores())
+        except ServerUnavailable as error:
+            _not_here("every store", str(error), possible=error.possible)
+        yield started
 
 
 def _store_fixture(name: str) -> Any:

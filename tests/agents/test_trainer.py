@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from example_streams.drifting import drifting, guess_one_label
 from agents import topics, trainer_log
 from agents.embedded_kafka import EmbeddedKafka
 from agents.trainer import TrainerProgress, learning, run_trainer
+from agents.tree_publisher import publish_edit
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, TrainerSettings
 from faults.command_process import CommandProcess
@@ -26,6 +28,7 @@ from schemas.snapshot import TrainerSnapshot, TreeSnapshot, snapshot_adapter
 from schemas.state import encode
 from schemas.tree import TreeDocument
 from streams.learning import OnlineTree
+from streams.tree_edits import Editor, pin, unpin
 
 TREE: TreeId = "primary_classification"
 SECONDS = 60
@@ -235,6 +238,64 @@ async def test_an_operators_version_comes_into_force_and_is_counted_on_from(
     assert numbers == sorted(set(numbers))
     assert numbers[numbers.index(40) + 1] == 41
     assert done.metrics[TREE].version == numbers[-1]
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+async def test_who_is_first_with_a_number_is_the_champion(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, pinned: bool
+) -> None:
+    """Somebody publishes version 1 at the very moment at which the trainer does."""
+    update = {"version": 1, "author": "operator", "pinned": pinned}
+    theirs = guess_one_label().model_copy(update=update)
+    write = trainer_log.TrainerLog.write
+    lost: list[TreeDocument] = []
+
+    async def write_second(
+        log: trainer_log.TrainerLog, made: Sequence[TreeDocument], snapshot: TrainerSnapshot
+    ) -> int | None:
+        if made and not lost:
+            send(kafka, topics.TREE_VERSIONS, [theirs.model_dump_json().encode()])
+            lost.extend(made)
+        return await write(log, made, snapshot)
+
+    monkeypatch.setattr(trainer_log.TrainerLog, "write", write_second)
+    feed(kafka, drifting(2_000, drift_every=2_000))
+    done = await run_until(kafka, lambda p: p.examples >= 2_000)
+    first, second, *others = versions(kafka)
+    assert (first, [second]) == (theirs, lost)
+    assert done.versions == len(others)
+    assert [document.version for document in others] == list(range(2, len(others) + 2))
+    assert bool(others) is not pinned
+    assert done.metrics[TREE].version == (1 if pinned else others[-1].version)
+    if others:
+        assert "version 1 " in others[0].reason
+        # The race with theirs began when they came into force, not before.
+        examples = [e.labelled_at for e in drifting(2_000, drift_every=2_000)]
+        learned_at = [examples.index(document.created_at) for document in (second, others[0])]
+        assert learned_at[1] - learned_at[0] >= kafka.trainer.min_examples
+    again = await run_until(kafka, lambda _: True)
+    assert again.metrics == done.metrics
+
+
+async def test_while_a_version_is_pinned_nothing_replaces_it(kafka: Settings) -> None:
+    examples = list(drifting(4_000, drift_every=1_000))
+    by = Editor("operator", "exam week", datetime(2026, 6, 1, tzinfo=UTC))
+    feed(kafka, examples[:1_000])
+    await run_until(kafka, lambda p: p.examples >= 1_000)
+    assert versions(kafka)[-1].author == "trainer"
+    pinned = await publish_edit(kafka.kafka, TREE, lambda v: pin(v, v[-1].version, by))
+    feed(kafka, examples[1_000:3_000])
+    done = await run_until(kafka, lambda p: p.examples >= 2_000)
+    assert versions(kafka)[-1] == pinned
+    assert done.metrics[TREE].version == pinned.version
+    assert done.metrics[TREE].examples == 3_000
+    unpinned = await publish_edit(kafka.kafka, TREE, lambda v: unpin(v, by))
+    feed(kafka, examples[3_000:])
+    await run_until(kafka, lambda p: p.examples >= 1_000)
+    after = [v for v in versions(kafka) if v.version > unpinned.version]
+    assert after
+    assert after[0].version == unpinned.version + 1
+    assert after[0].author == "trainer"
 
 
 async def test_what_cannot_be_learned_is_counted_and_passed_over(kafka: Settings) -> None:

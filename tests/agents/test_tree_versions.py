@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from confluent_kafka import Producer
 from example_streams.drifting import guess_one_label
 
 from agents import topics
+from agents.trainer_log import version_key
 from agents.tree_versions import TreeVersions
 from config.seed_trees import seed_trees
 from config.settings import Settings
@@ -79,6 +81,34 @@ async def test_it_follows_and_goes_up_only(fresh_kafka: Settings) -> None:
     publish(fresh_kafka, version(6))
     await asyncio.sleep(0.2)
     assert versions.current(TREE).version == 5
+
+
+async def test_of_two_with_one_number_the_first_is_in_force_for_who_follows_and_who_comes_late(
+    fresh_kafka: Settings,
+) -> None:
+    first = version(1).model_copy(update={"author": "first"})
+    second = version(1).model_copy(update={"author": "second"})
+    told: list[TreeDocument] = []
+    followed = TreeVersions(fresh_kafka.kafka, told.append)
+    await followed.start()
+    publish(fresh_kafka, first, second)
+    async with asyncio.timeout(20):
+        await followed.reached(1)
+    late = TreeVersions(fresh_kafka.kafka)
+    await late.start()
+    await late.reached(1)
+    assert followed.current(TREE) == late.current(TREE) == first
+    assert told == [first]
+    await followed.stop()
+    await late.stop()
+
+
+def test_compaction_keeps_both_of_two_versions_with_one_number() -> None:
+    first = version(1).model_copy(update={"author": "first"})
+    second = version(1).model_copy(update={"author": "second"})
+    assert version_key(first) != version_key(second)
+    assert version_key(first) == version_key(TreeDocument.model_validate(first.model_dump()))
+    assert re.fullmatch(rb"primary_classification:1:[0-9a-f]{8}", version_key(first))
 
 
 async def test_a_version_that_its_user_cannot_take_does_not_end_the_following(

@@ -18,16 +18,10 @@ class CommandProcess:
     """``learner COMMAND …`` with exactly these settings; what it says goes to the file ``log``."""
 
     def __init__(self, command: str, settings: Settings, log: Path) -> None:
-        given = {
-            variable(f"{section}.{field}"): _text(value)
-            for section, group in settings
-            for field, value in group
-            if value is not None
-        }
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *command.split()],
-                env={**os.environ, **given},
+                env=environment(settings),
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -64,6 +58,17 @@ class CommandProcess:
     def _send(self, how: signal.Signals) -> None:
         if self.alive:
             os.kill(self._process.pid, how)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Ours, with every setting as a variable."""
+    given = {
+        variable(f"{section}.{field}"): _text(value)
+        for section, group in settings
+        for field, value in group
+        if value is not None
+    }
+    return {**os.environ, **given}
 
 
 def _text(value: object) -> str:

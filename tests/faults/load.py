@@ -26,10 +26,15 @@ class Load:
             {"bootstrap.servers": bootstrap, "linger.ms": 5, "message.timeout.ms": 300_000}
         )
         self._events, self._rate, self._seed = events, rate, seed
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._send, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def stop(self) -> None:
+        """After the record under way; `wait` for it."""
+        self._stopped.set()
 
     @property
     def running(self) -> bool:
@@ -44,6 +49,8 @@ class Load:
         lines = simulate(learners=200, days=90, seed=self._seed)
         began = time.monotonic()
         for sent in range(self._events):
+            if self._stopped.is_set():
+                break
             chance = random_.random()
             if chance < BAD:
                 key, value = random_.choice(recent)[0] if recent else "", b'{"type": "bad'

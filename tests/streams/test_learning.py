@@ -140,7 +140,8 @@ def test_an_operators_version_is_adopted_only_when_higher() -> None:
     version = tree.champion.version
     assert version >= 1
     by_hand = guess_one_label().model_copy(update={"version": version + 5, "author": "operator"})
-    assert not tree.adopt(by_hand.model_copy(update={"version": version}))
+    assert not tree.adopt(by_hand.model_copy(update={"version": version - 1}))
+    assert not tree.adopt(tree.champion.model_copy())
     assert not tree.adopt(
         guess_one_label("intervention_strategy").model_copy(update={"version": version + 9})
     )

@@ -1,0 +1,140 @@
+"""From no server running to the verdict: `make audit`.
+
+Starts Kafka and every store, sends OULAD (a sample; all of it with EVENTS=all) through worker,
+trainer and all six sinks, each in a process of its own, then asks `learner audit`. Without the
+data set a simulated class takes its place. Ends with one JSON line: for each store rows, missing,
+extra, different. Exit code 0 only if all of them are in step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from agents import topics
+from agents.topic_admin import create_topics
+from config.settings import KafkaSettings, Settings
+from converters.oulad import oulad_events
+from faults.all_stores import all_stores
+from faults.command_process import CommandProcess, environment
+from faults.committed_records import lag
+from servers.kafka import start_kafka
+from simulation.classroom import simulate
+from simulation.disturbance import routing_key
+from sinks.registry import STORES
+
+_SAMPLE = 20_000
+_POLL_SECONDS = 0.5
+_OULAD = Path(__file__).parents[2] / "shared" / "data" / "oulad"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
+    parser.add_argument("--events", default=str(_SAMPLE), help="how many, or all")
+    parser.add_argument("--oulad", type=Path, default=_OULAD, help="folder with OULAD's CSV files")
+    args = parser.parse_args()
+    wanted = None if args.events == "all" else int(args.events)
+    with ExitStack() as stack:
+        _say("starting Kafka and five stores")
+        kafka = start_kafka()
+        stack.callback(kafka.stop)
+        stores = stack.enter_context(all_stores())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        plain = Settings(_env_file=None, kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap))
+        settings = stores.settings(plain, folder)
+        asyncio.run(create_topics(settings))
+        processes = {
+            command: CommandProcess(command, settings, folder / f"{command}.log")
+            for command in ("worker", "trainer", *(f"sink {store}" for store in STORES))
+        }
+        for process in processes.values():
+            stack.callback(process.kill)
+        began = time.perf_counter()
+        sent = _send(kafka.bootstrap, _events(args.oulad, wanted))
+        _say(f"{sent:,} events sent in {time.perf_counter() - began:.0f} s")
+        while lag(settings) > 0:
+            _check(processes, folder)
+            time.sleep(_POLL_SECONDS)
+        _say(f"all folded and decided after {time.perf_counter() - began:.0f} s")
+        audit = [sys.executable, "-m", "cli.main", "audit", "all", "--wait", "1800", "--json"]
+        done = subprocess.run(
+            audit, env=environment(settings), capture_output=True, text=True, check=False
+        )
+        _check(processes, folder)
+        _say(f"audited after {time.perf_counter() - began:.0f} s")
+        for process in processes.values():
+            process.terminate()
+    if not done.stdout:
+        raise SystemExit(done.stderr)
+    report = json.loads(done.stdout)
+    _show(report)
+    kinds = ("rows", "missing", "extra", "different")
+    sys.stdout.write(
+        json.dumps(
+            {store: {kind: found[kind] for kind in kinds} for store, found in report.items()}
+        )
+        + "\n"
+    )
+    raise SystemExit(done.returncode)
+
+
+def _events(folder: Path, wanted: int | None) -> Iterator[bytes]:
+    if folder.is_dir():
+        events = oulad_events(folder)
+    else:
+        _say(f"{folder} is not there: a simulated class instead")
+        events = simulate(learners=400, days=120, seed=7)
+    return itertools.islice(events, wanted)
+
+
+def _send(bootstrap: str, events: Iterator[bytes]) -> int:
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
+    sent = 0
+    for sent, line in enumerate(events, 1):  # noqa: B007  # the last one is the count
+        while True:
+            try:
+                producer.produce(topics.EVENTS, value=line, key=routing_key(line))
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush()
+    return sent
+
+
+def _check(processes: dict[str, CommandProcess], folder: Path) -> None:
+    for command, process in processes.items():
+        if not process.alive:
+            said = (folder / f"{command}.log").read_text()[-3000:]
+            raise SystemExit(f"learner {command} ended: {said}")
+
+
+def _show(report: dict[str, dict[str, object]]) -> None:
+    for store, found in report.items():
+        tables = found["tables"]
+        assert isinstance(tables, dict)  # noqa: S101
+        for name, table in tables.items():
+            _say(
+                f"{store:>13} {name:<22} {table['rows']:>9,} rows  {table['missing']} missing  "
+                f"{table['extra']} extra  {table['different']} different"
+            )
+            for difference in table["first"]:
+                _say(json.dumps(difference)[:2000])
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
