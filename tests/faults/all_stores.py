@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -36,15 +36,15 @@ class AllStores:
 
 
 @contextmanager
-def all_stores() -> Iterator[AllStores]:
-    """Started one after the other, stopped at the end.
+def all_stores(wanted: Iterable[str] = SERVERS) -> Iterator[AllStores]:
+    """Started one after the other, stopped at the end; ``wanted``: only these.
 
     Raises:
         ServerUnavailable: one of them cannot run here.
     """
     with ExitStack() as stack:
         servers: dict[str, StoreServer] = {}
-        for store in SERVERS:
+        for store in set(SERVERS).intersection(wanted):
             server: StoreServer = importlib.import_module(f"servers.{store}").start()
             stack.callback(server.stop)
             servers[store] = server
