@@ -58,6 +58,7 @@ class SinkProgress:
 
 
 Progress = Callable[[SinkProgress], object]
+Work = Callable[[], Awaitable[None]]
 
 
 def group_of(app_id: str, store: str) -> str:
@@ -113,6 +114,7 @@ class SinkAgent:
             await self._sink.close()
 
     async def _begin(self) -> None:
+        """Also after each outage: what the store has lost meanwhile is made anew."""
         await self._sink.setup()
         if topics.TREE_VERSIONS in self._sink.topics:
             # Version 0 of each tree is on no topic; a decision by it must find it all the same.
@@ -138,7 +140,8 @@ class SinkAgent:
         while todo:
             part = todo.pop()
             try:
-                if not await self._until_done(functools.partial(self._sink.write, part), stop):
+                write = functools.partial(self._sink.write, part)
+                if not await self._until_done(write, stop, self._begin):
                     return False
                 self.progress.written += len(part)
             except RecordRefused as refused:
@@ -150,10 +153,13 @@ class SinkAgent:
                     todo += [part[half:], part[:half]]
         return True
 
-    async def _until_done(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:
-        """Tries again for as long as the store is away; false if ``stop`` came first."""
+    async def _until_done(self, work: Work, stop: asyncio.Event, again: Work | None = None) -> bool:
+        """Tries for as long as the store is away, after the first time ``again`` before ``work``;
+        false if ``stop`` came first."""
         for pause in _pauses(self._settings.sink):
             try:
+                if again is not None and self.progress.error:
+                    await again()
                 await work()
             except StoreUnavailable as error:
                 if not self.progress.error:

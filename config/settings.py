@@ -178,7 +178,7 @@ class RedisSettings(_ServerSettings):
 class ElasticsearchSettings(_ServerSettings):
     url: StoreUrl = Field("http://127.0.0.1:9200", description="http(s)://user@host:port")
     index: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")] = Field(
-        "learner-interactions", description="index of the interaction log"
+        "learner-interactions", description="alias of the interaction log; its index is <alias>-1"
     )
     analyzer: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,50}$")] = Field(
         "standard", description="analyzer of what learners write, when the index is made"
