@@ -90,9 +90,9 @@ def own_kafka() -> Iterator[Callable[[], Kafka]]:
         kafka.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stores() -> Iterator[AllStores]:
-    """Every store on a server of the module's own, which its tests may stop and kill."""
+    """Every store, empty, on a server of the test's own, which it may stop and kill."""
     with ExitStack() as stack:
         try:
             started = stack.enter_context(all_stores())
