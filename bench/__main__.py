@@ -2,7 +2,8 @@
 
 The worker on a real Kafka against the same step in an ordinary one-event-at-a-time Faust agent
 with the same tables and output topic: both read the same preloaded topic, in turn, each pinned to
-one core with the broker on the others, each from a fresh group.
+one core with the broker on the others, each from a fresh group. Then sinks against the bulk paths
+of their stores (``bench.sink_rates``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from confluent_kafka import Producer
 from agents import topics
 from agents.topic_admin import create_topics
 from bench.results_agree import assert_same_decisions
+from bench.sink_rates import sink_rates
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from servers.kafka import start_kafka
 from simulation.classroom import simulate
@@ -32,13 +34,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--events", type=int, default=60_000, help="preloaded events")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn")
+    parser.add_argument("--sink-records", type=int, default=50_000, help="for each run of a sink")
+    parser.add_argument("--only", choices=("worker", "sinks"), help="a part of it")
     args = parser.parse_args()
-    kafka = start_kafka()
-    try:
-        _pin_broker(kafka.pid)
-        print(json.dumps(throughput(kafka.bootstrap, args.events, args.rounds)))
-    finally:
-        kafka.stop()
+    result: dict[str, object] = {}
+    if args.only != "sinks":
+        kafka = start_kafka()
+        try:
+            _pin_broker(kafka.pid)
+            result |= throughput(kafka.bootstrap, args.events, args.rounds)
+        finally:
+            kafka.stop()
+    if args.only != "worker":
+        result |= sink_rates(args.sink_records, args.rounds)
+    print(json.dumps(result))
 
 
 def throughput(bootstrap: str, events: int, rounds: int) -> dict[str, object]:
