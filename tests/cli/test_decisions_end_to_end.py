@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
+from agents.sink import seed_records
+from agents.sink_records import made_record
 from agents.topics import DECISIONS, TREE_VERSIONS
 from cli.main import app
 from config.seed_trees import seed_trees
-from config.settings import Settings
-from sinks.embedded_file import EmbeddedFile
+from config.settings import DuckdbSettings, Settings
+from sinks.duckdb import RETRAINING_TOPICS, DuckdbSink
 
 LEARNER = "0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c"
 OTHER = "7d1c0a52-0f6e-4c1b-8b57-92a4f0f0a111"
@@ -117,12 +120,16 @@ def test_a_learner_that_nobody_knows_is_said_to_be_unknown(decisions: Path) -> N
     assert "nothing was decided about 00000000" in done.stderr
 
 
+async def keep(decisions: list[bytes], file: Path) -> None:
+    sink = DuckdbSink(DuckdbSettings(file=file), RETRAINING_TOPICS)
+    await sink.setup()
+    made = [made_record(DECISIONS, 0, n, None, line) for n, line in enumerate(decisions)]
+    await sink.write([*seed_records(), *made])
+    await sink.close()
+
+
 def test_the_embedded_file_gives_the_same_answer(decisions: Path, tmp_path: Path) -> None:
-    embedded = EmbeddedFile(tmp_path / "kept.duckdb")
-    embedded.setup()
-    embedded.write((DECISIONS, line) for line in decisions.read_bytes().splitlines())
-    embedded.write((TREE_VERSIONS, t.model_dump_json().encode()) for t in seed_trees().values())
-    embedded.close()
+    asyncio.run(keep(decisions.read_bytes().splitlines(), tmp_path / "kept.duckdb"))
     done = learner("explain", LEARNER, "--file", tmp_path / "kept.duckdb")
     assert done.exit_code == 0, done.output
     assert done.stdout == learner("explain", LEARNER, "--decisions", decisions).stdout

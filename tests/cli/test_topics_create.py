@@ -21,7 +21,7 @@ def test_it_creates_then_finds_all_ready_then_says_what_differs(kafka_bootstrap:
         for done in (first, second, third)
     ]
     assert [done.exit_code for done in (first, second, third)] == [0, 0, 1]
-    assert states[0] == {"created": 10}
-    assert states[1] == {"ready": 10}
-    assert states[2] == {"ready": 2, "differs": 8}  # tree.versions, tree.snapshots have one
+    assert states[0] == {"created": 11}
+    assert states[1] == {"ready": 11}
+    assert states[2] == {"ready": 2, "differs": 9}  # tree.versions, tree.snapshots have one
     assert "learner.events" in third.stderr

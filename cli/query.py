@@ -1,0 +1,348 @@
+"""`learner query`: what people ask, answered by the store that is made for it, or by one file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.failures import fail
+from cli.json_lines import write_json
+from cli.options import settings_of
+from config.settings import Settings
+from schemas.fields import TreeId
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="What people ask of the stores; with --file all of it from a DuckDB file.",
+)
+
+User = Annotated[str, typer.Argument(metavar="USER_ID")]
+CourseOption = Annotated[str | None, typer.Option("--course", help="In one course only.")]
+File = Annotated[
+    Path | None,
+    typer.Option("--file", help="Ask this DuckDB file instead.", exists=True, dir_okay=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines, for a program.")]
+Since = Annotated[datetime | None, typer.Option(help="UTC, included.")]
+Until = Annotated[datetime | None, typer.Option(help="UTC, not included.")]
+OneTree = Annotated[TreeId | None, typer.Option("--tree", help="Of one tree only.")]
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@app.command()
+def journey(
+    ctx: typer.Context,
+    user_id: User,
+    course_id: Annotated[str, typer.Argument(metavar="COURSE_ID")],
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Event by event, from ClickHouse.")
+    ] = False,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """A learner's journey through a course: where they stand (MongoDB), or every step."""
+    settings = _settings(ctx)
+    if steps:
+        if file is not None:
+            from queries import duckdb  # noqa: PLC0415
+
+            _show(duckdb.course_steps(file, user_id, course_id), as_json)
+            return
+        from queries import clickhouse  # noqa: PLC0415
+        from sinks.clickhouse import connect  # noqa: PLC0415
+
+        with connect(settings.clickhouse) as client:
+            _show(clickhouse.course_steps(client, user_id, course_id), as_json)
+        return
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        found = duckdb.course_journey(file, user_id, course_id)
+    else:
+        found = _asked(_course_journey(settings, user_id, course_id))
+    if found is None:
+        fail(f"nothing is known of {user_id} in {course_id!r}")
+        return
+    if as_json:
+        write_json(found)
+    else:
+        Console().print_json(data=found, default=str)
+
+
+@app.command()
+def activity(
+    ctx: typer.Context,
+    user_id: User,
+    since: Since = None,
+    until: Until = None,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """How often a learner works across courses, day by day (ClickHouse)."""
+    first = (since or _BEGINNING).date()
+    last = (until or _END).date()
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        days = duckdb.activity_across_courses(file, user_id)
+        _show([day for day in days if first <= day.day < last], as_json)
+        return
+    from queries import clickhouse  # noqa: PLC0415
+    from sinks.clickhouse import connect  # noqa: PLC0415
+
+    with connect(_settings(ctx).clickhouse) as client:
+        _show(clickhouse.activity_across_courses(client, user_id, first, last), as_json)
+
+
+@app.command()
+def skills(ctx: typer.Context, user_id: User, file: File = None, as_json: Json = False) -> None:
+    """Whether a learner's skills improve, week by week over all courses (ClickHouse)."""
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        _show(duckdb.skill_progress(file, user_id), as_json)
+        return
+    from queries import clickhouse  # noqa: PLC0415
+    from sinks.clickhouse import connect  # noqa: PLC0415
+
+    with connect(_settings(ctx).clickhouse) as client:
+        _show(clickhouse.skill_progress(client, user_id), as_json)
+
+
+@app.command()
+def watched(
+    ctx: typer.Context,
+    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID")],
+    then: Annotated[str, typer.Option(help="Type of event, e.g. quiz.submitted.")],
+    course: CourseOption = None,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """Users who watched (viewed) a content and then did something (Elasticsearch)."""
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        _show(duckdb.watched_then(file, content_id, then, course), as_json)
+        return
+    _show(_asked(_watched_then(_settings(ctx), content_id, then, course)), as_json)
+
+
+@app.command("falling-confidence")
+def falling_confidence(
+    ctx: typer.Context, course: CourseOption = None, file: File = None, as_json: Json = False
+) -> None:
+    """Learners whose confidence falls while their scores hold (MongoDB)."""
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        _show(duckdb.falling_confidence(file, course), as_json)
+        return
+    _show(_asked(_falling_confidence(_settings(ctx), course)), as_json)
+
+
+@app.command()
+def labels(
+    ctx: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    tree: OneTree = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Draw it into this file (.svg, .png), one panel for each tree."),
+    ] = None,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """How often each label was given, day by day (PostgreSQL)."""
+    begin, end = _utc(since) or _BEGINNING, _utc(until) or _END
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        found = duckdb.labels_given(file, begin, end, tree)
+    else:
+        found = _asked(_labels_given(_settings(ctx), begin, end, tree))
+    if picture is None:
+        _show(found, as_json)
+        return
+    from cli.label_picture import draw  # noqa: PLC0415
+
+    draw(found, picture)
+    typer.echo(f"{picture} drawn", err=True)
+
+
+@app.command()
+def thresholds(
+    ctx: typer.Context,
+    decision: Annotated[
+        str | None, typer.Option(help="In force at this decision (its decision_id).")
+    ] = None,
+    tree: OneTree = None,
+    at: Annotated[datetime | None, typer.Option(help="UTC; now when not given.")] = None,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """Which thresholds were in force: at a decision, or of a tree at a time (PostgreSQL)."""
+    if (decision is None) == (tree is None):
+        fail("name a --decision, or a --tree (and --at)")
+    when = _utc(at) or datetime.now(UTC)
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        found = (
+            duckdb.thresholds_at_decision(file, decision)
+            if tree is None and decision is not None
+            else duckdb.thresholds_in_force(file, tree or "primary_classification", when)
+        )
+    else:
+        found = _asked(_thresholds(_settings(ctx), decision, tree, when))
+    _show(found, as_json)
+
+
+@app.command()
+def decisions(
+    ctx: typer.Context,
+    user_id: User,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The latest so many.")] = 20,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """A learner's decisions with their reasons (PostgreSQL)."""
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        found = list(duckdb.decisions_of(file, user_id))[-limit:]
+    else:
+        found = _asked(_decisions_of(_settings(ctx), user_id, limit))
+    if as_json:
+        for decision in found:
+            write_json(decision)
+        return
+    table = Table("when", "course", "tree", "label", "version", "because", box=None)
+    for decision in found:
+        path = decision.thresholds_at_time.path
+        because = "\n".join(
+            f"{step.feature} {step.value:g} {step.operator} {step.threshold:g}" for step in path
+        )
+        table.add_row(
+            f"{decision.timestamp:%Y-%m-%d %H:%M}",
+            decision.course_id,
+            decision.tree_id,
+            decision.decision_label,
+            str(decision.decision_version),
+            because,
+        )
+    Console().print(table)
+
+
+async def _course_journey(
+    settings: Settings, user_id: str, course_id: str
+) -> dict[str, Any] | None:
+    from queries.mongodb import course_journey  # noqa: PLC0415
+    from sinks.mongodb import connect  # noqa: PLC0415
+
+    database = connect(settings.mongodb)
+    try:
+        return await course_journey(database, user_id, course_id)
+    finally:
+        await database.client.close()
+
+
+async def _falling_confidence(settings: Settings, course: str | None) -> Sequence[Any]:
+    from queries.mongodb import falling_confidence  # noqa: PLC0415
+    from sinks.mongodb import connect  # noqa: PLC0415
+
+    database = connect(settings.mongodb)
+    try:
+        return await falling_confidence(database, course)
+    finally:
+        await database.client.close()
+
+
+async def _watched_then(
+    settings: Settings, content_id: str, then: str, course: str | None
+) -> Sequence[Any]:
+    from queries.elasticsearch import Then, watched_then  # noqa: PLC0415
+    from sinks.elasticsearch_client import connect  # noqa: PLC0415
+
+    client = connect(settings.elasticsearch)
+    try:
+        index = settings.elasticsearch.index
+        return await watched_then(client, index, content_id, Then(then), course)
+    finally:
+        await client.close()
+
+
+async def _labels_given(
+    settings: Settings, since: datetime, until: datetime, tree: TreeId | None
+) -> Sequence[Any]:
+    from queries.postgres import labels_given  # noqa: PLC0415
+    from sinks.postgres_connection import connected  # noqa: PLC0415
+
+    async with connected(settings.postgres) as connection:
+        return await labels_given(connection, since, until, tree)
+
+
+async def _thresholds(
+    settings: Settings, decision: str | None, tree: TreeId | None, at: datetime
+) -> Sequence[Any]:
+    from queries.postgres import thresholds_at_decision, thresholds_in_force  # noqa: PLC0415
+    from sinks.postgres_connection import connected  # noqa: PLC0415
+
+    async with connected(settings.postgres) as connection:
+        if tree is not None:
+            return await thresholds_in_force(connection, tree, at)
+        return await thresholds_at_decision(connection, decision or "")
+
+
+async def _decisions_of(settings: Settings, user_id: str, limit: int) -> list[Any]:
+    from queries.postgres import decisions_of  # noqa: PLC0415
+    from sinks.postgres_connection import connected  # noqa: PLC0415
+
+    async with connected(settings.postgres) as connection:
+        return await decisions_of(connection, user_id, limit)
+
+
+def _settings(ctx: typer.Context) -> Settings:
+    return settings_of(ctx, quiet_libraries=True)
+
+
+def _asked(question: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(question)
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+def _show(rows: Sequence[Any], as_json: bool) -> None:
+    """Named tuples of one kind: a table for a person, or JSON lines."""
+    if as_json:
+        for row in rows:
+            write_json(row._asdict())
+        return
+    if not rows:
+        typer.echo("nothing found", err=True)
+        return
+    table = Table(*rows[0]._fields, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*map(_said, row))
+    Console().print(table)
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, timedelta | date | str | int):
+        return str(value)
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value}"
