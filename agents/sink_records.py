@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -16,11 +16,14 @@ from schemas.errors import InvalidRecord
 from schemas.event import LearnerEvent, event_adapter
 from schemas.example import example_adapter
 from schemas.profile import profile_adapter
+from schemas.state import encode
 from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES, TREE_VERSIONS
 from schemas.tree import TreeDocument
 from sinks.contract import SinkRecord
+from streams.batch import Batch
 from streams.decode import Record, decode
 from streams.rules import Rules
+from streams.tables import TableValue
 
 _VALIDATE: dict[str, Callable[[bytes], object]] = {
     DECISIONS: decision_adapter.validate_json,
@@ -31,6 +34,10 @@ _VALIDATE: dict[str, Callable[[bytes], object]] = {
     "behavior": behavior_adapter.validate_json,
     "engagement": engagement_adapter.validate_json,
 }
+
+
+STATES = ("profile", "behavior", "engagement")
+"""The tables that stores know; the ids that were seen are the worker's alone."""
 
 
 def event_record(partition: int, record: Record, rules: Rules) -> SinkRecord:
@@ -67,3 +74,27 @@ def made_record(
         raise InvalidRecord(f"no record of {topic}: {where}: {first['msg']}") from None
     value: dict[str, Any] = orjson.loads(raw)
     return SinkRecord(topic, partition, offset, text, value, raw)
+
+
+def records_made(partition: int, offset: int, batch: Batch) -> Iterator[SinkRecord]:
+    """Decisions, examples and dead letters of a list of events, with ``offset`` for each."""
+    for decision in batch.decisions:
+        yield _made(DECISIONS, partition, offset, decision.user_id, encode(decision))
+    for example in batch.examples:
+        yield _made(EXAMPLES, partition, offset, example.user_id, encode(example))
+    for letter in batch.dead_letters:
+        raw = letter.model_dump_json().encode()
+        yield _made(DEAD_LETTERS, partition, offset, letter.dead_letter_id, raw)
+
+
+def state_records(
+    partition: int, offset: int, changed: Mapping[str, Mapping[str, TableValue | None]]
+) -> Iterator[SinkRecord]:
+    """States by table and key, as their changelogs have them, with ``offset`` for each."""
+    for table in STATES:
+        for key, state in changed[table].items():
+            yield _made(table, partition, offset, key, encode(state))
+
+
+def _made(topic: str, partition: int, offset: int, key: str, raw: bytes) -> SinkRecord:
+    return SinkRecord(topic, partition, offset, key, orjson.loads(raw), raw)

@@ -8,26 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import orjson
-
-from agents.sink_records import record_of_event
+from agents.sink_records import record_of_event, records_made, state_records
 from config.seed_trees import seed_trees
 from schemas.adoption import TreeAdoption
 from schemas.errors import InvalidInput, RejectedEvent
 from schemas.event import LearnerEvent
 from schemas.fields import TreeId
-from schemas.state import encode
-from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES
+from schemas.topics import EVENTS
 from schemas.tree import TreeDocument
 from sinks.contract import SinkRecord
-from streams.batch import Batch, Source
+from streams.batch import Source
 from streams.decode import Record, decode
 from streams.replay import Replay
 from streams.rules import Rules
 
 Versions = Mapping[tuple[TreeId, int], TreeDocument]
-
-_STATES = ("profile", "behavior", "engagement")
 
 
 class PartitionReplay:
@@ -72,7 +67,8 @@ class PartitionReplay:
             if identity not in self._told:
                 self._told.add(identity)
                 yield record_of_event(self._partition, record.offset, event)
-        yield from _made(self._partition, batch)
+        yield from records_made(self._partition, -1, batch)
+        yield from state_records(self._partition, -1, batch.tables.changed)
 
 
 class _Switches:
@@ -98,21 +94,6 @@ class _Switches:
                 self._in_force[tree_id] = version
                 yield self._versions[tree_id, version]
             self._next = next(self._left, None)
-
-
-def _made(partition: int, batch: Batch) -> Iterator[SinkRecord]:
-    def record(topic: str, key: str, raw: bytes) -> SinkRecord:
-        return SinkRecord(topic, partition, -1, key, orjson.loads(raw), raw)
-
-    for decision in batch.decisions:
-        yield record(DECISIONS, decision.user_id, encode(decision))
-    for example in batch.examples:
-        yield record(EXAMPLES, example.user_id, encode(example))
-    for letter in batch.dead_letters:
-        yield record(DEAD_LETTERS, letter.dead_letter_id, letter.model_dump_json().encode())
-    for table in _STATES:
-        for key, value in batch.tables.changed[table].items():
-            yield record(table, key, encode(value))
 
 
 def _valid(record: Record, rules: Rules) -> LearnerEvent | None:

@@ -103,7 +103,7 @@ def _from_embedded(file: Path, user_id: str, versions: Versions) -> tuple[list[D
             f"{file}: there is no such file: run `learner demo` first, or look elsewhere with "
             "--decisions or --kafka"
         )
-    from sinks.embedded_file import decisions_of, versions_of  # noqa: PLC0415
+    from queries.duckdb import decisions_of, versions_of  # noqa: PLC0415
 
     published = {(tree.tree_id, tree.version): tree for tree in versions_of(file)}
     return _latest(decisions_of(file, user_id)), {**versions, **published}

@@ -13,6 +13,7 @@ from cli import (
     decisions,
     demo,
     explain,
+    query,
     replay,
     schemas,
     settings,
@@ -77,6 +78,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(tree.app, name="tree")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(query.app, name="query")
 
 if __name__ == "__main__":
     app()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +17,10 @@ from cli.progress import counted
 from config.settings import Settings
 
 if TYPE_CHECKING:
+    from cli.kept_replay import KeptReplay
     from streams.decode import Record
     from streams.replay import Learn
+    from streams.rules import Rules
 
 
 def replay(
@@ -33,6 +35,12 @@ def replay(
     ] = None,
     dead_letters: Annotated[
         Path | None, typer.Option("--dead-letters", help="Write the dead letters, as JSON lines.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", help="Keep all that comes of it in this DuckDB file.", dir_okay=False
+        ),
     ] = None,
     every_event: EveryEvent = None,
 ) -> None:
@@ -54,9 +62,19 @@ def replay(
         _learn(settings) if learn else None,
     )
     lines = decisions = examples = 0
-    with open_lines(source) as file, _writer(dead_letters) as write_letter:
-        for batch in engine.feed(_records(counted(file, "replaying"))):
+    with (
+        open_lines(source) as read,
+        _writer(dead_letters) as write_letter,
+        _kept(file, rules(settings.worker)) as kept,
+    ):
+        for record in _records(counted(read, "replaying")):
+            known = len(engine.versions) if lines else 0
+            (batch,) = engine.feed((record,))
             lines += 1
+            if kept is not None:
+                kept.keep(record, batch)
+                for version in engine.versions[known:]:
+                    kept.keep_version(version)
             decisions += len(batch.decisions)
             examples += len(batch.examples)
             write_lines(map(encode, batch.decisions))
@@ -81,6 +99,14 @@ def _writer(file: Path | None) -> Iterator[Callable[[str], object]]:
         return
     with file.open("w") as out:
         yield out.write
+
+
+def _kept(file: Path | None, rules: Rules) -> AbstractContextManager[KeptReplay | None]:
+    if file is None:
+        return nullcontext()
+    from cli.kept_replay import KeptReplay  # noqa: PLC0415
+
+    return KeptReplay(file, rules)
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[Record]:

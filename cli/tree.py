@@ -198,7 +198,7 @@ def _versions(
     settings = settings_of(ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka)
     versions = read_versions(trees or (), settings.kafka if kafka else None)
     if file is not None:
-        from sinks.embedded_file import versions_of  # noqa: PLC0415
+        from queries.duckdb import versions_of  # noqa: PLC0415
 
         versions |= {(tree.tree_id, tree.version): tree for tree in versions_of(file)}
     return versions

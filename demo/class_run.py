@@ -1,9 +1,9 @@
 """A class of simulated learners through the whole stream, in one process.
 
-    simulation ─► feeder ─► learner.events ─► worker ─► decisions, dead letters ─┐
-                                               ▲  └───► tree.examples ─► trainer │
-                                               └──────── tree.versions ◄──┘      ▼
-                                                                      collector ─► embedded file
+    simulation ─► feeder ─► learner.events ─► worker ─► states, decisions, dead letters ─┐
+                                   │           ▲  └───► tree.examples ─► trainer         │
+                                   │           └──────── tree.versions ◄──┘              ▼
+                                   └───────────────────────────────────────► collector ─► DuckDB
 
 The first part is sent as fast as it is taken (its rate is the throughput), the last part at a
 steady pace well below that (its times are the latency).
@@ -26,7 +26,7 @@ from demo.feeder import Feeder, Progress
 from schemas.fields import TreeId
 from simulation.classroom import simulate
 from simulation.disturbance import Ledger, disturb
-from sinks.embedded_file import EmbeddedFile
+from sinks.duckdb import DuckdbSink
 from streams.learning import TreeMetrics
 
 
@@ -43,7 +43,8 @@ class Figures:
     """What a run came to. ``sent`` counts every record, ``ledger`` those that are no new event.
 
     ``latencies``: milliseconds from sending an event to reading its first decision, for the paced
-    part. ``metrics``: how well each tree foretold.
+    part. ``metrics``: how well each tree foretold. ``kept_events``: valid ones that the collector
+    read, repeats included; ``faults``: records that do not hold, as it says.
     """
 
     sent: int
@@ -52,7 +53,8 @@ class Figures:
     events_per_s: float
     latencies: list[float]
     decisions: int
-    unconfirmed: int
+    kept_events: int
+    faults: int
     labels: Counter[str]
     dead_letters: Counter[str]
     versions: Counter[str]
@@ -61,13 +63,14 @@ class Figures:
     @property
     def unaccounted(self) -> int:
         """Records without an outcome, outcomes that the simulation did not cause, dead letters
-        that did not come, decisions that do not hold."""
+        that did not come, events that were not kept, records that do not hold."""
         return (
             abs(self.sent - self.outcomes.total())
             + abs(self.ledger.repeats - self.outcomes["repeated"])
             + abs(self.ledger.malformed - self.outcomes["dead"])
             + abs(self.outcomes["dead"] - self.dead_letters.total())
-            + self.unconfirmed
+            + abs(self.kept_events - self.outcomes["folded"] - self.outcomes["repeated"])
+            + self.faults
         )
 
 
@@ -76,24 +79,20 @@ async def run_class(settings: Settings, class_: Class, on_progress: Progress) ->
     ledger = Ledger()
     events = simulate(class_.learners, class_.days, class_.seed)
     lines = list(disturb(events, class_.seed, ledger))
-    settings.duckdb.file.unlink(missing_ok=True)
-    file = EmbeddedFile(settings.duckdb.file)
-    file.setup()
-    try:
-        with EmbeddedKafka(settings) as broker:
-            return await _follow(broker.settings, lines, ledger, file, on_progress)
-    finally:
-        file.close()
+    file = settings.duckdb.file
+    for old in (file, file.with_name(f"{file.name}.wal")):
+        old.unlink(missing_ok=True)
+    with EmbeddedKafka(settings) as broker:
+        return await _follow(broker.settings, lines, ledger, on_progress)
 
 
 async def _follow(
     settings: Settings,
     lines: list[bytes],
     ledger: Ledger,
-    file: EmbeddedFile,
     on_progress: Progress,
 ) -> Figures:
-    collector = Collector(settings.kafka, file)
+    collector = Collector(settings, DuckdbSink(settings.duckdb))
     feeder = Feeder(settings.kafka, collector.sent_at)
     progress: list[TrainerProgress] = []
     fed, worked, learned = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -114,7 +113,8 @@ async def _follow(
         events_per_s=feeder.events_per_s,
         latencies=collector.latencies,
         decisions=collector.decisions,
-        unconfirmed=collector.unconfirmed,
+        kept_events=collector.events,
+        faults=collector.faults,
         labels=collector.labels,
         dead_letters=collector.dead_letters,
         versions=collector.versions,

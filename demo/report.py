@@ -11,11 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from config.seed_trees import seed_trees
 from demo.class_run import Figures
+from queries.duckdb import decisions_of, labels_given, most_decided, versions_of
 from schemas.fields import LABELS
 from schemas.tree import TreeDocument
-from sinks.embedded_file import decisions_of, labels_by_day, most_decided, versions_of
 from streams.explanation import explain
 from streams.scoring import compile_tree
 
@@ -59,16 +58,15 @@ def show(figures: Figures, file: Path, console: Console) -> None:
 
 
 def _show_labels(file: Path, console: Console) -> None:
-    rows = labels_by_day(file)
     table = Table(title="Decisions by label, week by week", title_justify="left")
     table.add_column("week of", no_wrap=True, min_width=10)
     labels = LABELS["primary_classification"]
     for label in labels:
         table.add_column(label, justify="right")
     weeks: dict[Any, Counter[str]] = {}
-    for day, label, count in rows:
-        monday = day - timedelta(days=day.weekday())
-        weeks.setdefault(monday, Counter())[label] += count
+    for given in labels_given(file, tree_id="primary_classification"):
+        monday = given.day - timedelta(days=given.day.weekday())
+        weeks.setdefault(monday, Counter())[given.decision_label] += given.decisions
     for monday, counts in sorted(weeks.items()):
         table.add_row(str(monday), *(str(counts[label] or "·") for label in labels))
     console.print(table)
@@ -97,7 +95,7 @@ def _show_counts(figures: Figures, console: Console) -> None:
         f"\nEvents in      {figures.sent:,} ({outcomes['folded']:,} folded, "
         f"{outcomes['repeated']:,} repeats recognised, {ledger.late:,} came late)\n"
         f"Decisions out  {figures.decisions:,}, each worked out again from its record "
-        f"({figures.unconfirmed} did not hold)\n"
+        f"({figures.faults} did not hold)\n"
         f"Throughput     {figures.events_per_s:,.0f} events/s, worker, trainer, broker and reader "
         "in one process\n"
         f"Event→decision p50 {p50:.0f} ms, p99 {p99:.0f} ms at a steady pace\n"
@@ -111,7 +109,7 @@ def _show_learner(file: Path, console: Console) -> None:
     if user_id is None:
         return
     trees: dict[tuple[str, int], TreeDocument] = {
-        (tree.tree_id, tree.version): tree for tree in (*seed_trees().values(), *versions_of(file))
+        (tree.tree_id, tree.version): tree for tree in versions_of(file)
     }
     latest = {decision.tree_id: decision for decision in decisions_of(file, user_id)}
     console.print("\nOne learner's latest decisions, explained", style="bold")

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "agents": {"schemas", "streams", "config", "sinks"},
     "queries": {"schemas", "config", "sinks"},
     "audit": {"schemas", "streams", "config", "sinks", "agents"},
-    "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents"},
+    "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents", "queries"},
     "cli": {
         "schemas",
         "streams",

@@ -13,8 +13,10 @@ import pytest
 from config.settings import DuckdbSettings, Settings
 from demo.class_run import Class, Figures, run
 from demo.report import as_json, latency_ms
+from queries.duckdb import decisions_of, labels_given, most_decided, versions_of
+from schemas.fields import TREE_IDS
 from simulation.disturbance import Ledger
-from sinks.embedded_file import decisions_of, labels_by_day, most_decided, versions_of
+from sinks.duckdb_file import reading
 
 KEYS = [
     "events",
@@ -62,8 +64,23 @@ def test_the_file_can_be_asked_afterwards(settings: Settings, figures: Figures) 
     user_id = most_decided(file)
     assert user_id is not None
     assert {decision.user_id for decision in decisions_of(file, user_id)} == {user_id}
-    assert sum(count for _, _, count in labels_by_day(file)) == figures.labels.total()
-    assert len(versions_of(file)) == figures.versions.total()
+    given = labels_given(file, tree_id="primary_classification")
+    assert sum(label.decisions for label in given) == figures.labels.total()
+    assert len(versions_of(file)) == len(TREE_IDS) + figures.versions.total()
+
+
+def test_the_file_holds_every_event_and_what_came_of_it(
+    settings: Settings, figures: Figures
+) -> None:
+    with reading(settings.duckdb.file) as db:
+        (kept,) = db.execute("SELECT count(*) FROM events").fetchone()
+        counted = "SELECT sum(CAST(record->'$.events' AS INTEGER)) FROM behavior"
+        (folded,) = db.execute(counted).fetchone()
+        (decided,) = db.execute("SELECT count(*) FROM decisions").fetchone()
+        (letters,) = db.execute("SELECT count(*) FROM dead_letters").fetchone()
+    assert kept == folded == figures.outcomes["folded"]
+    assert decided == figures.decisions
+    assert letters == figures.outcomes["dead"]
 
 
 def test_a_lost_event_shows() -> None:
@@ -74,12 +91,15 @@ def test_a_lost_event_shows() -> None:
         events_per_s=1.0,
         latencies=[],
         decisions=0,
-        unconfirmed=0,
+        kept_events=8,
+        faults=0,
         labels=Counter(),
         dead_letters=Counter(not_json=1),
         versions=Counter(),
     )
     assert figures.unaccounted == 1
+    figures.kept_events -= 1
+    assert figures.unaccounted == 2
     assert latency_ms(figures) == (0.0, 0.0)
 
 
