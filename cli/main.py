@@ -15,6 +15,7 @@ from cli import (
     explain,
     query,
     replay,
+    retrain,
     schemas,
     settings,
     simulate,
@@ -22,6 +23,7 @@ from cli import (
     topics,
     trainer,
     tree,
+    whatif,
     worker,
 )
 from cli.failures import Commands
@@ -69,6 +71,8 @@ app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("worker")(worker.worker)
 app.command("trainer")(trainer.trainer)
+app.command("retrain")(retrain.retrain_trees)
+app.command("whatif")(whatif.whatif)
 app.command("sink")(sink.sink)
 app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
