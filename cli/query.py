@@ -226,21 +226,14 @@ def decisions(
         for decision in found:
             write_json(decision)
         return
-    table = Table("when", "course", "tree", "label", "version", "because", box=None)
     for decision in found:
         path = decision.thresholds_at_time.path
-        because = "\n".join(
-            f"{step.feature} {step.value:g} {step.operator} {step.threshold:g}" for step in path
+        because = (f"{c.feature} {c.value:g} {c.operator} {c.threshold:g}" for c in path)
+        typer.echo(
+            f"{decision.timestamp:%Y-%m-%d %H:%M}  {decision.decision_label}  "
+            f"({decision.tree_id} {decision.decision_version}, "
+            f"{decision.course_id or 'no course'})\n    because {', '.join(because)}"
         )
-        table.add_row(
-            f"{decision.timestamp:%Y-%m-%d %H:%M}",
-            decision.course_id,
-            decision.tree_id,
-            decision.decision_label,
-            str(decision.decision_version),
-            because,
-        )
-    Console().print(table)
 
 
 async def _course_journey(

@@ -38,7 +38,7 @@ class Retraining:
 class Evaluation:
     """Shares of ``examples`` foretold right by the version before and by this one, 0–1.
 
-    None of these examples was learned from before it was foretold.
+    This version learned from none of them; the one before may have.
     """
 
     examples: Count
