@@ -6,6 +6,7 @@ those of a ClickHouse that has them all. What is not tested by it is the connect
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import re
 import tempfile
@@ -25,7 +26,7 @@ from clickhouse_driver.errors import ServerException
 from clickhouse_driver.streams.native import BlockInputStream, BlockOutputStream
 from clickhouse_driver.util.escape import escape_params
 
-_SESSION: list[Session] = []
+_SESSION: list[tuple[Session, tempfile.TemporaryDirectory[str]]] = []
 _LOCK = threading.Lock()  # one session for the process, with one database in use
 _BUFFER = 1_048_576
 
@@ -35,7 +36,10 @@ class InProcessClient:
 
     def __init__(self) -> None:
         if not _SESSION:
-            _SESSION.append(Session(tempfile.mkdtemp(prefix="learner-chdb-")))
+            folder = tempfile.TemporaryDirectory(prefix="learner-chdb-")
+            _SESSION.append((Session(f"{folder.name}/data"), folder))
+            atexit.register(_end)
+        self._session = _SESSION[0][0]
         self.database = f"t{uuid.uuid4().hex[:12]}"
         self.connection = SimpleNamespace(hosts=[("chdb", 0)], database=self.database)
         self._context = SimpleNamespace(
@@ -43,8 +47,8 @@ class InProcessClient:
             settings={},
             server_info=SimpleNamespace(used_revision=0, get_timezone=lambda: "UTC"),
         )
-        self._files = Path(tempfile.mkdtemp(prefix="learner-chdb-blocks-"))
-        _SESSION[0].query(f"CREATE DATABASE {self.database}")
+        self._block = Path(_SESSION[0][1].name, f"{self.database}.native")
+        self._session.query(f"CREATE DATABASE {self.database}")
 
     def __enter__(self) -> Self:
         return self
@@ -73,14 +77,18 @@ class InProcessClient:
         found = re.fullmatch(r"INSERT INTO (\w+) \((.*)\) VALUES", sql)
         assert found is not None, sql
         table, names = found[1], re.findall(r"`([^`]+)`", found[2])
-        of_table = f"SELECT name, type FROM system.columns WHERE {self._is(table)}"  # noqa: S608
-        types = dict(self.execute(of_table))
+        types = dict(
+            self.execute(
+                "SELECT name, type FROM system.columns "
+                "WHERE database = currentDatabase() AND table = %(table)s",
+                {"table": table},
+            )
+        )
         block = ColumnOrientedBlock([(name, types[name]) for name in names], list(columns))
-        file = self._files / "block.native"
-        with file.open("wb") as written:
+        with self._block.open("wb") as written:
             out = BufferedSocketWriter(SimpleNamespace(sendall=written.write), _BUFFER)
             BlockOutputStream(out, self._context).write(block)
-        sent = f"SELECT * FROM file('{file}', 'Native')"  # noqa: S608  # a name of ours
+        sent = f"SELECT * FROM file('{self._block}', 'Native')"  # noqa: S608  # a name of ours
         changes = ", ".join(f"{name} = {value}" for name, value in settings.items())
         self._query(sql.replace("VALUES", f"SETTINGS {changes} {sent}"))
         return block.num_rows
@@ -88,8 +96,8 @@ class InProcessClient:
     def _query(self, sql: str) -> bytes:
         with _LOCK:
             try:
-                _SESSION[0].query(f"USE {self.database}")
-                return bytes(_SESSION[0].query(sql, "Native").bytes())
+                self._session.query(f"USE {self.database}")
+                return bytes(self._session.query(sql, "Native").bytes())
             except RuntimeError as error:
                 code = re.search(r"Code: (\d+)", str(error))
                 raise ServerException(str(error), int(code[1]) if code else None) from None
@@ -114,3 +122,9 @@ class InProcessClient:
         except EOFError:
             pass
         return itertools.chain.from_iterable(read)
+
+
+def _end() -> None:
+    session, folder = _SESSION.pop()
+    session.close()
+    folder.cleanup()
