@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from config.settings import Settings
 from schemas.errors import InvalidSetting
 from sinks.contract import Sink
@@ -10,43 +13,26 @@ STORES = ("postgres", "mongodb", "clickhouse", "redis", "elasticsearch", "duckdb
 
 
 def sink_of(store: str, settings: Settings) -> Sink:
-    """The sink of one of `STORES`, not yet connected.
+    """The sink of one of `STORES`, not yet connected: ``PostgresSink`` of ``sinks.postgres``, ….
 
     Raises:
-        InvalidSetting: no such store, or its driver is not installed.
+        InvalidSetting: its driver is not installed.
     """
+    sink: Sink = made_for(store, settings, "sinks", "Sink")
+    return sink
+
+
+def made_for(store: str, settings: Settings, folder: str, kind: str) -> Any:
+    """What a folder has for one of `STORES`, made with the store's section of the settings.
+
+    Raises:
+        InvalidSetting: the store's driver is not installed.
+    """
+    assert store in STORES, store  # noqa: S101  # commands check what they are given
     try:
-        return _make(store, settings)
+        module = importlib.import_module(f"{folder}.{store}")
     except ModuleNotFoundError as error:
         raise InvalidSetting(
-            f"the sink of {store} needs {error.name}: pip install 'learner-stream[stores]'"
+            f"{store} needs {error.name}: pip install 'learner-stream[stores]'"
         ) from None
-
-
-def _make(store: str, settings: Settings) -> Sink:  # one for each store
-    match store:
-        case "postgres":
-            from sinks.postgres import PostgresSink  # noqa: PLC0415
-
-            return PostgresSink(settings.postgres)
-        case "mongodb":
-            from sinks.mongodb import MongodbSink  # noqa: PLC0415
-
-            return MongodbSink(settings.mongodb)
-        case "clickhouse":
-            from sinks.clickhouse import ClickhouseSink  # noqa: PLC0415
-
-            return ClickhouseSink(settings.clickhouse)
-        case "redis":
-            from sinks.redis import RedisSink  # noqa: PLC0415
-
-            return RedisSink(settings.redis)
-        case "elasticsearch":
-            from sinks.elasticsearch import ElasticsearchSink  # noqa: PLC0415
-
-            return ElasticsearchSink(settings.elasticsearch)
-        case "duckdb":
-            from sinks.duckdb import DuckdbSink  # noqa: PLC0415
-
-            return DuckdbSink(settings.duckdb)
-    raise InvalidSetting(f"{store!r} is no store; there are {', '.join(STORES)}")
+    return getattr(module, f"{store.capitalize()}{kind}")(getattr(settings, store))
