@@ -7,6 +7,7 @@ the columns are made too. What was inserted is as durable as the server makes an
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ from sinks.clickhouse_tables import (
 from sinks.contract import SinkRecord
 
 T = TypeVar("T")
+
+# With a traceback at each try, of what we raise as an error of ours.
+logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)
 
 _AT_ONCE = 256
 """Records whose columns are made together: few enough to stay in the processor's cache."""
