@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from sinks.registry import STORES
 
 _SAMPLE = 20_000
 _POLL_SECONDS = 0.5
+_MOST_RESTARTS = 5
 _OULAD = Path(__file__).parents[2] / "shared" / "data" / "oulad"
 
 
@@ -59,40 +61,67 @@ def main() -> None:
         bulk = SinkSettings(max_records=100_000, max_bytes=268_435_456, max_age_seconds=2)
         settings = settings.model_copy(update={"sink": bulk})
         asyncio.run(create_topics(settings))
-        processes = {
-            command: CommandProcess(command, settings, folder / f"{command}.log")
-            for command in ("worker", "trainer", *(f"sink {store}" for store in args.stores))
-        }
-        for process in processes.values():
-            stack.callback(process.kill)
+        commands = ("worker", "trainer", *(f"sink {store}" for store in args.stores))
+        processes = Supervised(commands, settings, folder)
+        stack.callback(processes.kill)
         began = time.perf_counter()
         sent = _send(kafka.bootstrap, _events(args.oulad, wanted))
         _say(f"{sent:,} events sent in {time.perf_counter() - began:.0f} s")
         while lag(settings) > 0:
-            _check(processes, folder)
+            processes.keep_running()
             time.sleep(_POLL_SECONDS)
         _say(f"all folded and decided after {time.perf_counter() - began:.0f} s")
         audit = [sys.executable, "-m", "cli.main", "audit", *args.stores]
         audit += ["--wait", "3600", "--json"]
-        done = subprocess.run(
-            audit, env=environment(settings), capture_output=True, text=True, check=False
-        )
-        _check(processes, folder)
+        found, said = folder / "audit.json", folder / "audit.log"
+        with found.open("wb") as out, said.open("wb") as errors:
+            auditing = subprocess.Popen(audit, env=environment(settings), stdout=out, stderr=errors)
+        while auditing.poll() is None:
+            processes.keep_running()
+            time.sleep(_POLL_SECONDS)
         _say(f"audited after {time.perf_counter() - began:.0f} s")
-        for process in processes.values():
-            process.terminate()
-    if not done.stdout:
-        raise SystemExit(done.stderr)
-    report = json.loads(done.stdout)
+        processes.terminate()
+        if not found.stat().st_size:
+            raise SystemExit(said.read_text())
+        report = json.loads(found.read_bytes())
     _show(report)
     kinds = ("rows", "missing", "extra", "different")
-    sys.stdout.write(
-        json.dumps(
-            {store: {kind: found[kind] for kind in kinds} for store, found in report.items()}
-        )
-        + "\n"
-    )
-    raise SystemExit(done.returncode)
+    last = {store: {kind: table[kind] for kind in kinds} for store, table in report.items()}
+    sys.stdout.write(json.dumps(last) + "\n")
+    raise SystemExit(auditing.returncode)
+
+
+class Supervised:
+    """Commands in processes of their own; one that leaves is started again, as compose does it."""
+
+    def __init__(self, commands: Sequence[str], settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._processes = {command: self._start(command) for command in commands}
+        self._left: Counter[str] = Counter()
+
+    def keep_running(self) -> None:
+        for command, process in self._processes.items():
+            if not process.alive:
+                said = self._log(command).read_text().splitlines()[-1][-300:]
+                self._left[command] += 1
+                if self._left[command] > _MOST_RESTARTS:
+                    raise SystemExit(f"learner {command} ends again and again: {said}")
+                _say(f"learner {command} left, and is started again: {said}")
+                self._processes[command] = self._start(command)
+
+    def terminate(self) -> None:
+        for process in self._processes.values():
+            process.terminate(60)
+
+    def kill(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+
+    def _start(self, command: str) -> CommandProcess:
+        return CommandProcess(command, self._settings, self._log(command))
+
+    def _log(self, command: str) -> Path:
+        return self._folder / f"{command}.log"
 
 
 def _events(folder: Path, wanted: int | None) -> Iterator[bytes]:
@@ -123,13 +152,6 @@ def _send(bootstrap: str, events: Iterator[bytes]) -> int:
                 producer.poll(0.1)
     producer.flush()
     return sent
-
-
-def _check(processes: dict[str, CommandProcess], folder: Path) -> None:
-    for command, process in processes.items():
-        if not process.alive:
-            said = (folder / f"{command}.log").read_text()[-3000:]
-            raise SystemExit(f"learner {command} ended: {said}")
 
 
 def _show(report: dict[str, dict[str, object]]) -> None:
