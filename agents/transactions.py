@@ -17,7 +17,8 @@ from config.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 512 * 1024
 MAX_RECORD_BYTES = 8 * 1024 * 1024
-_TIMEOUT_MS = 15_000
+_TIMEOUT_MS = 60_000
+"""For a starved machine. A dead worker's transaction ends sooner: the next owner fences it."""
 _RETRY_BACKOFF_MS = 5
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from cli.failures import fail
 from cli.json_lines import open_lines, write_json
-from cli.options import Input, Kafka, settings_of
+from cli.options import Input, Kafka, VersionsFile, settings_of
 from cli.progress import counted
 from cli.tree_versions import Compiled, read_versions
 from schemas.errors import LearnerError
@@ -30,6 +30,7 @@ def verify(
         ),
     ] = None,
     kafka: Kafka = None,
+    file: VersionsFile = None,
 ) -> None:
     """Works each decision out again from its own record and confirms it.
 
@@ -40,7 +41,7 @@ def verify(
     from streams.verification import verify as differences  # noqa: PLC0415
 
     settings = settings_of(ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka)
-    known = Compiled(read_versions(trees or (), settings.kafka if kafka else None))
+    known = Compiled(read_versions(trees or (), settings.kafka if kafka else None, file))
     confirmed = wrong = 0
     with open_lines(source) as lines:
         for number, line in enumerate(counted(lines, "verifying"), 1):

@@ -17,6 +17,11 @@ READER_LEFT = 141
 """As a program that SIGPIPE ended: whoever read our output had enough, e.g. ``| head``."""
 
 
+_STORES = ("alembic", "asyncpg", "bson", "clickhouse_driver", "elasticsearch", "pymongo", "redis")
+_EXTRA_OF = dict.fromkeys(_STORES, "stores") | {"matplotlib": "pictures"}
+"""What is imported only where it is needed, and the extra that brings it."""
+
+
 class Commands(TyperGroup):
     """The root group; usage errors are Typer's own (exit code 2)."""
 
@@ -31,6 +36,11 @@ class Commands(TyperGroup):
             raise typer.Exit(READER_LEFT) from None
         except KeyboardInterrupt:
             fail("stopped", INTERRUPTED)
+        except ModuleNotFoundError as error:
+            extra = _EXTRA_OF.get(error.name or "")
+            if extra is None:
+                raise
+            fail(f"this needs {error.name}: pip install 'learner-stream[{extra}]'")
         except FileNotFoundError as error:
             fail(f"{error.filename}: there is no such file")
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from queries.answers import LabelsGiven
-from schemas.errors import InvalidInput, InvalidSetting
+from schemas.errors import InvalidInput
 from schemas.fields import LABELS, TREE_IDS
 
 _MOST_BARS = 60
@@ -16,17 +16,15 @@ def draw(given: Sequence[LabelsGiven], file: Path) -> None:
     """Writes the picture in the format of the file's name; by day, or by week or month if long.
 
     Raises:
-        InvalidInput: nothing to draw, or a format that cannot be drawn.
-        InvalidSetting: matplotlib is not installed.
+        InvalidInput: nothing to draw, no such folder, or a format that cannot be drawn.
     """
-    try:
-        from matplotlib import pyplot  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise InvalidSetting(
-            "--picture needs matplotlib: pip install 'learner-stream[pictures]'"
-        ) from None
     import pandas as pd  # noqa: PLC0415
+    from matplotlib import pyplot  # noqa: PLC0415
 
+    if not file.suffix:
+        raise InvalidInput(f"{file}: name the format too, as in {file}.svg or {file}.png")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"{file.parent}: there is no such folder")
     if not given:
         raise InvalidInput("no decision in that time: nothing to draw")
     frame = pd.DataFrame(given, columns=LabelsGiven._fields)

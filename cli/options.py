@@ -48,6 +48,12 @@ EmbeddedFile = Annotated[
         dir_okay=False,
     ),
 ]
+VersionsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", help="DuckDB file that has tree versions too.", exists=True, dir_okay=False
+    ),
+]
 Input = Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines; - is stdin.")]
 
 

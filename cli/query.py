@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ OneTree = Annotated[TreeId | None, typer.Option("--tree", help="Of one tree only
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(2100, 1, 1, tzinfo=UTC)
+_WIDE = 200
 
 
 @app.command()
@@ -204,7 +206,16 @@ def thresholds(
         )
     else:
         found = _asked(_thresholds(_settings(ctx), decision, tree, when))
-    _show(found, as_json)
+    if as_json or not found:
+        _show(found, as_json)
+        return
+    first = found[0]
+    typer.echo(
+        f"{first.tree_id} version {first.version}, by {first.author} at "
+        f"{first.created_at:%Y-%m-%d %H:%M}: {first.reason}"
+    )
+    for rule in found:
+        typer.echo(f"  {rule.feature} <= {rule.threshold:g}   [{rule.rule_id}]")
 
 
 @app.command()
@@ -226,6 +237,8 @@ def decisions(
         for decision in found:
             write_json(decision)
         return
+    if not found:
+        typer.echo("nothing found", err=True)
     for decision in found:
         path = decision.thresholds_at_time.path
         because = (f"{c.feature} {c.value:g} {c.operator} {c.threshold:g}" for c in path)
@@ -325,10 +338,17 @@ def _show(rows: Sequence[Any], as_json: bool) -> None:
     if not rows:
         typer.echo("nothing found", err=True)
         return
-    table = Table(*rows[0]._fields, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for name in rows[0]._fields:
+        table.add_column(name, overflow="fold")  # an id that was cut off is of no use
     for row in rows:
         table.add_row(*map(_said, row))
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """As wide as the terminal; into a file or a pipe, as wide as it takes."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def _said(value: object) -> str:

@@ -135,7 +135,7 @@ def retrain_trees(
     if every is not None:
         run_until_stopped(lambda stop: _again_and_again(order, every, stop))
     elif against := _round(order, lambda: False):
-        fail("; ".join(against))
+        fail("; ".join(dict.fromkeys(against)))
 
 
 def version_in_force(settings: Settings, tree_id: TreeId, from_kafka: bool) -> TreeDocument:
@@ -183,7 +183,7 @@ def _round(order: Order, stopped: Callable[[], bool]) -> list[str]:
         sys.stdout.flush()
         if order.publish and not published:
             against.append(f"{tree_id} was not published: {refused}")
-    if order.out is not None:
+    if order.out is not None and documents:
         order.out.write_text("".join(f"{d.model_dump_json()}\n" for d in documents))
     return against
 

@@ -13,7 +13,7 @@ import typer
 
 from cli.failures import fail
 from cli.json_lines import write_json
-from cli.options import Kafka, settings_of
+from cli.options import Kafka, VersionsFile, settings_of
 from cli.tree_versions import Versions, read_versions
 from schemas.errors import EditRefused
 from schemas.fields import TreeId
@@ -26,11 +26,6 @@ app = typer.Typer(no_args_is_help=True, help="The trees that decide, version by 
 TreeFiles = Annotated[
     list[Path] | None,
     typer.Option("--trees", help="File of tree documents (JSON lines); repeatable."),
-]
-
-PublishedFile = Annotated[
-    Path | None,
-    typer.Option("--file", help="DuckDB file of `learner demo`.", exists=True, dir_okay=False),
 ]
 
 Tree = Annotated[TreeId, typer.Argument(help="Which tree.")]
@@ -46,7 +41,7 @@ Expect = Annotated[
 
 @app.command("list")
 def list_versions(
-    ctx: typer.Context, trees: TreeFiles = None, kafka: Kafka = None, file: PublishedFile = None
+    ctx: typer.Context, trees: TreeFiles = None, kafka: Kafka = None, file: VersionsFile = None
 ) -> None:
     """A JSON line for each version: the seed's, those of --trees, of --file and of --kafka."""
     for tree in _versions(ctx, trees, kafka, file).values():
@@ -61,7 +56,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="The document itself.")] = False,
     trees: TreeFiles = None,
     kafka: Kafka = None,
-    file: PublishedFile = None,
+    file: VersionsFile = None,
 ) -> None:
     """The rules of one version, as an indented tree; with --json the document, for a program."""
     known = {v: tree for (t, v), tree in _versions(ctx, trees, kafka, file).items() if t == tree_id}
@@ -155,7 +150,7 @@ def diff(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     trees: TreeFiles = None,
     kafka: Kafka = None,
-    file: PublishedFile = None,
+    file: VersionsFile = None,
 ) -> None:
     """What version B does otherwise than A; of Kafka's, if neither --trees nor --file is given."""
     versions = _of_tree(ctx, tree_id, trees, kafka, file)
@@ -196,12 +191,7 @@ def _versions(
     ctx: typer.Context, trees: list[Path] | None, kafka: str | None, file: Path | None
 ) -> Versions:
     settings = settings_of(ctx, quiet_libraries=True, kafka__bootstrap_servers=kafka)
-    versions = read_versions(trees or (), settings.kafka if kafka else None)
-    if file is not None:
-        from queries.duckdb import versions_of  # noqa: PLC0415
-
-        versions |= {(tree.tree_id, tree.version): tree for tree in versions_of(file)}
-    return versions
+    return read_versions(trees or (), settings.kafka if kafka else None, file)
 
 
 def _of_tree(

@@ -47,8 +47,10 @@ class Compiled:
         return self._compiled[key]
 
 
-def read_versions(files: Iterable[Path] = (), kafka: KafkaSettings | None = None) -> Versions:
-    """All that is known: version 0 from ``config/``, then the files', then Kafka's.
+def read_versions(
+    files: Iterable[Path] = (), kafka: KafkaSettings | None = None, kept: Path | None = None
+) -> Versions:
+    """All that is known: version 0 from ``config/``, the files', Kafka's, and a DuckDB file's.
 
     Raises:
         InvalidInput: a file holds something else.
@@ -70,6 +72,10 @@ def read_versions(files: Iterable[Path] = (), kafka: KafkaSettings | None = None
             published.setdefault((tree.tree_id, tree.version), tree)
         for tree in published.values():
             _add(versions, tree, "tree.versions")
+    if kept is not None:
+        from queries.duckdb import versions_of  # noqa: PLC0415
+
+        versions |= {(tree.tree_id, tree.version): tree for tree in versions_of(kept)}
     return dict(sorted(versions.items()))
 
 

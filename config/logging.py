@@ -11,7 +11,10 @@ from structlog.typing import Processor
 from config.settings import LogSettings
 
 # Each of their lines at info tells of a routine of theirs, up to several a second.
-_TALKATIVE = ("aiokafka", "faust", "mode", "kafka", "asyncio", "agents.faust_mends")
+_TALKATIVE = (
+    "aiokafka", "faust", "mode", "kafka", "asyncio", "agents.faust_mends", "alembic",
+    "clickhouse_driver", "elastic_transport", "elasticsearch", "pymongo",
+)  # fmt: skip
 
 
 def configure_logging(log: LogSettings, *, libraries: bool = True) -> None:

@@ -148,11 +148,12 @@ def thresholds_at_decision(file: Path, decision_id: str) -> list[ThresholdInForc
 
 
 def thresholds_in_force(file: Path, tree_id: TreeId, at: datetime) -> list[ThresholdInForce]:
-    """Every rule of the highest version made until then, the tree's root first."""
+    """Every rule of the highest version made until then, or of version 0; the root first."""
     sql = """
         SELECT * EXCLUDE (node) FROM tree_thresholds
         WHERE tree_id = $1 AND version = (
-            SELECT max(version) FROM tree_versions WHERE tree_id = $1 AND created_at <= $2
+            SELECT coalesce(max(version), 0) FROM tree_versions
+            WHERE tree_id = $1 AND created_at <= $2
         )
         ORDER BY node
     """

@@ -69,12 +69,13 @@ async def thresholds_at_decision(
 async def thresholds_in_force(
     connection: asyncpg.Connection, tree_id: TreeId, at: datetime
 ) -> list[ThresholdInForce]:
-    """Every rule of the highest version made until then, the tree's root first."""
+    """Every rule of the highest version made until then, or of version 0; the root first."""
     found = await connection.fetch(
         f"""
         SELECT {_THRESHOLD} FROM thresholds_by_version
         WHERE tree_id = $1 AND version =
-            (SELECT max(version) FROM tree_versions WHERE tree_id = $1 AND created_at <= $2)
+            (SELECT coalesce(max(version), 0) FROM tree_versions
+             WHERE tree_id = $1 AND created_at <= $2)
         ORDER BY node
         """,  # noqa: S608  # names are ours
         tree_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -191,3 +192,18 @@ def test_labels_as_a_table_and_as_a_picture(file: Path, tmp_path: Path) -> None:
     )
     assert code == 1
     assert "labels.odd" in err
+
+
+def test_who_is_nobody_has_no_decision(file: Path) -> None:
+    code, out, err = learner("query", "decisions", "nobody", "--file", str(file))
+    assert (code, out) == (0, "")
+    assert "nothing found" in err
+
+
+def test_a_missing_driver_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("queries.", "sinks.postgres"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    code, _, err = learner("query", "labels")
+    assert code == 1
+    assert err.strip() == "learner: this needs asyncpg: pip install 'learner-stream[stores]'"
