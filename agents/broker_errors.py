@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 
 from config.settings import KafkaSettings
 from schemas.errors import BrokerUnavailable, Fenced
@@ -27,7 +27,10 @@ def broker_errors(kafka: KafkaSettings) -> Iterator[None]:
             "of them run"
         ) from None
     except (KafkaError, TimeoutError, OSError) as error:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        # What it says of a connection is its list of addresses; ours stands there already.
+        said = "" if isinstance(error, KafkaConnectionError) else str(error)
+        name = type(error).__name__
+        what = f"{name}: {said}" if said and not said.startswith(name) else said or name
         raise BrokerUnavailable(
             f"no answer from Kafka at {kafka.bootstrap_servers} ({what}): start it, or say where "
             "it is with LEARNER_KAFKA__BOOTSTRAP_SERVERS"
