@@ -17,10 +17,8 @@ import subprocess
 import sys
 from itertools import islice
 
-from confluent_kafka import Producer
-
-from agents import topics
 from agents.topic_admin import create_topics
+from bench.feed import feed
 from bench.results_agree import assert_same_decisions
 from bench.sink_rates import sink_rates
 from config.settings import KafkaSettings, Settings, WorkerSettings
@@ -99,19 +97,7 @@ def _create(kafka: KafkaSettings, app_id: str) -> None:
 
 
 def _preload(bootstrap: str, events: int) -> int:
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
-    sent = 0
-    for line in islice(simulate(learners=400, days=120, seed=1), events):
-        user_id = json.loads(line)["user_id"]
-        while True:
-            try:
-                producer.produce(topics.EVENTS, value=line, key=user_id)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        sent += 1
-    producer.flush()
-    return sent
+    return feed(bootstrap, islice(simulate(learners=400, days=120, seed=1), events))
 
 
 def _pin_broker(pid: int | None) -> None:

@@ -14,17 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from confluent_kafka import Producer
-
 from agents import topics
 from agents.topic_admin import create_topics
+from bench.feed import feed
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from converters.oulad import oulad_events
 from faults.command_process import CommandProcess
 from faults.committed_records import lag
 from faults.log_oracle import compare_with_replay, outcomes
 from servers.kafka import start_kafka
-from simulation.disturbance import routing_key
 
 _POLL_SECONDS = 0.5
 
@@ -50,15 +48,7 @@ def through_the_worker(bootstrap: str, folder: Path) -> dict[str, float]:
         worker=WorkerSettings(pin_trees=True),
     )
     asyncio.run(create_topics(settings))
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
-    for line in oulad_events(folder):
-        while True:
-            try:
-                producer.produce(topics.EVENTS, value=line, key=routing_key(line))
-                break
-            except BufferError:
-                producer.poll(0.1)
-    producer.flush()
+    feed(bootstrap, oulad_events(folder))
     with tempfile.TemporaryDirectory() as logs:
         began = time.perf_counter()
         worker = CommandProcess("worker", settings, Path(logs) / "worker.log")

@@ -22,10 +22,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from confluent_kafka import Producer
-
-from agents import topics
 from agents.topic_admin import create_topics
+from bench.feed import feed
 from config.settings import KafkaSettings, Settings, SinkSettings
 from converters.oulad import oulad_events
 from faults.all_stores import all_stores
@@ -33,7 +31,6 @@ from faults.command_process import CommandProcess, environment
 from faults.committed_records import lag
 from servers.kafka import start_kafka
 from simulation.classroom import simulate
-from simulation.disturbance import routing_key
 from sinks.registry import STORES
 
 _SAMPLE = 20_000
@@ -65,7 +62,7 @@ def main() -> None:
         processes = Supervised(commands, settings, folder)
         stack.callback(processes.kill)
         began = time.perf_counter()
-        sent = _send(kafka.bootstrap, _events(args.oulad, wanted))
+        sent = feed(kafka.bootstrap, _events(args.oulad, wanted))
         _say(f"{sent:,} events sent in {time.perf_counter() - began:.0f} s")
         while lag(settings) > 0:
             processes.keep_running()
@@ -138,20 +135,6 @@ def _events(folder: Path, wanted: int | None) -> Iterator[bytes]:
 def _sampled(line: bytes) -> bool:
     """Whole learners, every ninth: the first events of OULAD are enrolments only."""
     return uuid.UUID(json.loads(line)["user_id"]).int % 9 == 0
-
-
-def _send(bootstrap: str, events: Iterator[bytes]) -> int:
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
-    sent = 0
-    for sent, line in enumerate(events, 1):  # noqa: B007  # the last one is the count
-        while True:
-            try:
-                producer.produce(topics.EVENTS, value=line, key=routing_key(line))
-                break
-            except BufferError:
-                producer.poll(0.1)
-    producer.flush()
-    return sent
 
 
 def _show(report: dict[str, dict[str, object]]) -> None:

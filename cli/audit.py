@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.failures import FAILED, fail
+from cli.failures import FAILED
 from cli.json_lines import write_json
-from cli.options import AppId, EmbeddedFile, Kafka, settings_of
-from sinks.registry import STORES
+from cli.options import AppId, EmbeddedFile, Kafka, Stores, settings_of, stores_of, utc
 
 if TYPE_CHECKING:
     from audit.run import StoreReport
@@ -24,9 +23,7 @@ At = Annotated[datetime | None, typer.Option(help="UTC, by when Kafka recorded t
 
 def audit(
     ctx: typer.Context,
-    stores: Annotated[
-        list[str], typer.Argument(metavar="STORE…", help=f"{', '.join(STORES)}; or all.")
-    ],
+    stores: Stores,
     since: At = None,
     until: At = None,
     wait: Annotated[
@@ -47,9 +44,7 @@ def audit(
     from audit.registry import audit_of  # noqa: PLC0415
     from audit.run import Asked, run_audit  # noqa: PLC0415
 
-    wanted = list(STORES) if stores == ["all"] else list(dict.fromkeys(stores))
-    if unknown := [store for store in wanted if store not in STORES]:
-        fail(f"{unknown[0]!r} is no store; there are {', '.join(STORES)}, or all")
+    wanted = stores_of(stores)
     settings = settings_of(
         ctx,
         quiet_libraries=True,
@@ -57,7 +52,7 @@ def audit(
         worker__app_id=app_id,
         duckdb__file=file,
     )
-    asked = Asked(_utc(since), _utc(until), wait, show)
+    asked = Asked(utc(since), utc(until), wait, show)
     audits = [audit_of(store, settings) for store in wanted]
     console = Console(stderr=True)
     with console.status("") as status:
@@ -68,10 +63,6 @@ def audit(
         _show(reports, Console())
     if not all(report.in_step for report in reports):
         raise typer.Exit(FAILED)
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def _for_programs(reports: list[StoreReport]) -> dict[str, object]:

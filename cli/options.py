@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.failures import fail
 from config.loading import load_settings
 from config.logging import configure_logging
 from config.settings import Settings
+from sinks.registry import STORES
 
 Kafka = Annotated[
     str | None,
@@ -54,7 +57,27 @@ VersionsFile = Annotated[
         "--file", help="DuckDB file that has tree versions too.", exists=True, dir_okay=False
     ),
 ]
+Stores = Annotated[
+    list[str], typer.Argument(metavar="STORE…", help=f"{', '.join(STORES)}; or all.")
+]
 Input = Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines; - is stdin.")]
+
+
+def stores_of(stores: list[str]) -> list[str]:
+    """Each store once; all of them for ``all``.
+
+    Raises:
+        typer.Exit: one that does not exist.
+    """
+    wanted = list(STORES) if stores == ["all"] else list(dict.fromkeys(stores))
+    if unknown := [store for store in wanted if store not in STORES]:
+        fail(f"{unknown[0]!r} is no store; there are {', '.join(STORES)}, or all")
+    return wanted
+
+
+def utc(at: datetime | None) -> datetime | None:
+    """A time from the command line; without a zone it is UTC."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 @dataclass

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli.failures import fail
 from cli.json_lines import write_json
-from cli.options import settings_of
+from cli.options import settings_of, utc
 from config.settings import Settings
 from schemas.fields import TreeId
 
@@ -165,7 +165,7 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """How often each label was given, day by day (PostgreSQL)."""
-    begin, end = _utc(since) or _BEGINNING, _utc(until) or _END
+    begin, end = utc(since) or _BEGINNING, utc(until) or _END
     if file is not None:
         from queries import duckdb  # noqa: PLC0415
 
@@ -195,7 +195,7 @@ def thresholds(
     """Which thresholds were in force: at a decision, or of a tree at a time (PostgreSQL)."""
     if (decision is None) == (tree is None):
         fail("name a --decision, or a --tree (and --at)")
-    when = _utc(at) or datetime.now(UTC)
+    when = utc(at) or datetime.now(UTC)
     if file is not None:
         from queries import duckdb  # noqa: PLC0415
 
@@ -323,10 +323,6 @@ def _settings(ctx: typer.Context) -> Settings:
 
 def _asked(question: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(question)
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def _show(rows: Sequence[Any], as_json: bool) -> None:

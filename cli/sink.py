@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import structlog
 import typer
@@ -20,11 +20,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cli.failures import fail
 from cli.json_lines import write_json
-from cli.options import AppId, EmbeddedFile, Kafka, settings_with_kafka
+from cli.options import AppId, EmbeddedFile, Kafka, Stores, settings_with_kafka, stores_of
 from cli.running import Heartbeat, run_until_stopped
-from sinks.registry import STORES, sink_of
+from sinks.registry import sink_of
 
 if TYPE_CHECKING:
     from agents.sink import SinkProgress
@@ -36,9 +35,7 @@ _LOG_SECONDS = 10.0
 
 def sink(
     ctx: typer.Context,
-    stores: Annotated[
-        list[str], typer.Argument(metavar="STORE…", help=f"{', '.join(STORES)}; or all.")
-    ],
+    stores: Stores,
     kafka: Kafka = None,
     app_id: AppId = None,
     file: EmbeddedFile = None,
@@ -52,9 +49,7 @@ def sink(
     """
     from agents.sink import run_sinks  # noqa: PLC0415
 
-    wanted = list(STORES) if stores == ["all"] else list(dict.fromkeys(stores))
-    if unknown := [store for store in wanted if store not in STORES]:
-        fail(f"{unknown[0]!r} is no store; there are {', '.join(STORES)}, or all")
+    wanted = stores_of(stores)
     settings = settings_with_kafka(
         ctx, kafka__bootstrap_servers=kafka, worker__app_id=app_id, duckdb__file=file
     )

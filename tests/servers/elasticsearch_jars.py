@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from servers.kafka_jars import ServerUnavailable
+from servers.kafka_jars import ServerUnavailable, fetch_jars
 
 ELASTICSEARCH_VERSION = "9.5.3"
 _LOWEST_JAVA = 21
@@ -74,13 +74,10 @@ def elasticsearch_jars() -> Path:
     folder = _TOOLS / ELASTICSEARCH_VERSION
     if folder.is_dir():
         return folder
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise ServerUnavailable("no mvn on the PATH to fetch Elasticsearch's jars", possible=False)
     _TOOLS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
         made = Path(scratch, "made")
-        _fetch(maven, Path(scratch, "pom.xml"), made / "lib")
+        fetch_jars("Elasticsearch", _POM, made / "lib")
         _lay_out_module(made / "lib", made / "modules" / "transport-netty4")
         try:
             made.rename(folder)
@@ -88,28 +85,6 @@ def elasticsearch_jars() -> Path:
             if not folder.is_dir():
                 raise
     return folder
-
-
-def _fetch(maven: str, pom: Path, jars: Path) -> None:
-    pom.write_text(_POM)
-    fetch = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-    try:
-        done = subprocess.run(
-            [*fetch, f"-DoutputDirectory={jars}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_FETCH_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        raise ServerUnavailable(
-            f"mvn did not fetch Elasticsearch's jars in {_FETCH_SECONDS} s", possible=True
-        ) from None
-    if done.returncode or not jars.is_dir():
-        said = (done.stdout or done.stderr).strip().splitlines() or ["nothing said"]
-        raise ServerUnavailable(
-            f"mvn could not fetch Elasticsearch's jars: {said[0][:200]}", possible=True
-        )
 
 
 def _lay_out_module(jars: Path, module: Path) -> None:

@@ -61,34 +61,47 @@ def kafka_jars() -> Path:
     folder = _TOOLS / KAFKA_VERSION
     if folder.is_dir():
         return folder
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise ServerUnavailable("no mvn on the PATH to fetch Kafka's jars", possible=False)
     _TOOLS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
-        pom, jars = Path(scratch, "pom.xml"), Path(scratch, "jars")
-        pom.write_text(_POM)
-        fetch = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-        try:
-            done = subprocess.run(
-                [*fetch, f"-DoutputDirectory={jars}"],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_FETCH_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            raise ServerUnavailable(
-                f"mvn did not fetch Kafka's jars in {_FETCH_SECONDS} s", possible=True
-            ) from None
-        if done.returncode or not jars.is_dir():
-            said = (done.stdout or done.stderr).strip().splitlines() or ["nothing said"]
-            raise ServerUnavailable(
-                f"mvn could not fetch Kafka's jars: {said[0][:200]}", possible=True
-            )
+        jars = Path(scratch, "jars")
+        fetch_jars("Kafka", _POM, jars)
         try:
             jars.rename(folder)
         except OSError:  # another session was quicker
             if not folder.is_dir():
                 raise
     return folder
+
+
+def fetch_jars(server: str, pom: str, jars: Path) -> None:
+    """All that a pom depends on, by Maven, into the folder ``jars``; the pom stands beside it.
+
+    Raises:
+        ServerUnavailable: no Maven, or it could not fetch them.
+    """
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise ServerUnavailable(f"no mvn on the PATH to fetch {server}'s jars", possible=False)
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    file = jars.with_name("pom.xml")
+    file.write_text(pom)
+    fetch = [maven, "-q", "-B", "-f", str(file), "dependency:copy-dependencies"]
+    try:
+        done = subprocess.run(
+            [*fetch, f"-DoutputDirectory={jars}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_FETCH_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ServerUnavailable(
+            f"mvn did not fetch {server}'s jars in {_FETCH_SECONDS} s", possible=True
+        ) from None
+    finally:
+        file.unlink()
+    if done.returncode or not jars.is_dir():
+        said = (done.stdout or done.stderr).strip().splitlines() or ["nothing said"]
+        raise ServerUnavailable(
+            f"mvn could not fetch {server}'s jars: {said[0][:200]}", possible=True
+        )
