@@ -18,6 +18,9 @@ COPY simulation simulation
 COPY demo demo
 COPY queries queries
 COPY audit audit
+COPY client client
+COPY api api
+COPY chat chat
 COPY cli cli
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation .

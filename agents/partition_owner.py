@@ -126,7 +126,9 @@ class PartitionOwner:
         versions = {tree_id: tree.document.version for tree_id, tree in trees.items()}
         if batch.first_folded is None or versions == self._adopted:
             return None
-        return TreeAdoption(self._source.partition, batch.first_folded, versions)
+        return TreeAdoption(
+            self._source.partition, batch.first_folded, versions, self._rules.prompts.version
+        )
 
     def _outgoing(
         self, batch: Batch, changed: Encoded, adoption: TreeAdoption | None
@@ -136,6 +138,8 @@ class PartitionOwner:
             yield Outgoing(topics.ADOPTIONS, partition, encode(adoption))
         for decision in batch.decisions:
             yield Outgoing(topics.DECISIONS, decision.user_id.encode(), encode(decision))
+        for message in batch.chat:
+            yield Outgoing(topics.CHAT, message.user_id.encode(), encode(message))
         for example in batch.examples:
             yield Outgoing(topics.EXAMPLES, example.user_id.encode(), encode(example))
         for letter in batch.dead_letters:

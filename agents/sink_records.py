@@ -9,15 +9,25 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.behavior import behavior_adapter
+from schemas.chat import chat_adapter
 from schemas.dead_letter import DeadLetter
 from schemas.decision import decision_adapter
+from schemas.delivery import delivery_adapter
 from schemas.engagement import engagement_adapter
 from schemas.errors import InvalidRecord
 from schemas.event import LearnerEvent, event_adapter
 from schemas.example import example_adapter
 from schemas.profile import profile_adapter
 from schemas.state import encode
-from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES, TREE_VERSIONS
+from schemas.topics import (
+    CHAT,
+    DEAD_LETTERS,
+    DECISIONS,
+    DELIVERY_LOG,
+    EVENTS,
+    EXAMPLES,
+    TREE_VERSIONS,
+)
 from schemas.tree import TreeDocument
 from sinks.contract import SinkRecord
 from streams.batch import Batch
@@ -27,6 +37,8 @@ from streams.tables import TableValue
 
 _VALIDATE: dict[str, Callable[[bytes], object]] = {
     DECISIONS: decision_adapter.validate_json,
+    CHAT: chat_adapter.validate_json,
+    DELIVERY_LOG: delivery_adapter.validate_json,
     EXAMPLES: example_adapter.validate_json,
     TREE_VERSIONS: TreeDocument.model_validate_json,
     DEAD_LETTERS: DeadLetter.model_validate_json,
@@ -77,9 +89,12 @@ def made_record(
 
 
 def records_made(partition: int, offset: int, batch: Batch) -> Iterator[SinkRecord]:
-    """Decisions, examples and dead letters of a list of events, with ``offset`` for each."""
+    """Decisions, chat records, examples and dead letters of a list of events, with ``offset`` for
+    each."""
     for decision in batch.decisions:
         yield _made(DECISIONS, partition, offset, decision.user_id, encode(decision))
+    for message in batch.chat:
+        yield _made(CHAT, partition, offset, message.user_id, encode(message))
     for example in batch.examples:
         yield _made(EXAMPLES, partition, offset, example.user_id, encode(example))
     for letter in batch.dead_letters:

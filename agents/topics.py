@@ -6,11 +6,17 @@ from typing import NamedTuple
 
 from config.settings import KafkaSettings, WorkerSettings
 from schemas.topics import (
+    ACKS,
     ADOPTIONS,
+    CHAT,
     DEAD_LETTERS,
     DECISIONS,
+    DELIVERIES,
+    DELIVERY_LOG,
     EVENTS,
     EXAMPLES,
+    PENDING,
+    PROMPT_SETS,
     SNAPSHOTS,
     TABLES,
     TREE_VERSIONS,
@@ -18,11 +24,17 @@ from schemas.topics import (
 )
 
 __all__ = [
+    "ACKS",
     "ADOPTIONS",
+    "CHAT",
     "DEAD_LETTERS",
     "DECISIONS",
+    "DELIVERIES",
+    "DELIVERY_LOG",
     "EVENTS",
     "EXAMPLES",
+    "PENDING",
+    "PROMPT_SETS",
     "SNAPSHOTS",
     "TABLES",
     "TREE_VERSIONS",
@@ -59,10 +71,15 @@ def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec
         TopicSpec(DECISIONS, kafka.partitions, kept),
         TopicSpec(EXAMPLES, kafka.partitions, {**kept, "retention.ms": "-1"}),
         TopicSpec(ADOPTIONS, kafka.partitions, {**kept, "retention.ms": "-1"}),
+        TopicSpec(CHAT, kafka.partitions, kept),
+        TopicSpec(DELIVERIES, kafka.partitions, kept),
+        TopicSpec(ACKS, kafka.partitions, kept),
+        TopicSpec(DELIVERY_LOG, kafka.partitions, kept),
         TopicSpec(TREE_VERSIONS, 1, compacted),
+        TopicSpec(PROMPT_SETS, 1, compacted),
         TopicSpec(SNAPSHOTS, 1, {**compacted, "max.message.bytes": str(8 * _MEGABYTE)}),
         *(
             TopicSpec(changelog(worker.app_id, table), kafka.partitions, compacted)
-            for table in TABLES
+            for table in (*TABLES, PENDING)
         ),
     )

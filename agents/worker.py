@@ -117,6 +117,7 @@ async def _partitions(kafka: KafkaSettings, app_id: str) -> int:
     co_partitioned = [topics.changelog(app_id, table) for table in topics.TABLES]
     co_partitioned += [
         topics.DECISIONS,
+        topics.CHAT,
         topics.EXAMPLES,
         topics.DEAD_LETTERS,
         topics.ADOPTIONS,

@@ -192,6 +192,118 @@ class DuckdbSettings(_Section):
     )
 
 
+class PromptSettings(_Section):
+    """The templates of what the tutor is told."""
+
+    folder: Path | None = Field(
+        None, description="folder laid out as config/prompts; the package's own when not set"
+    )
+
+
+class FacilitatorSettings(_Section):
+    """How decisions are delivered to the query-strategy service, and how long it may take."""
+
+    ack_timeout_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = Field(
+        10.0, description="time to acknowledge the first attempt; then its status is timeout"
+    )
+    backoff: Annotated[float, Field(ge=1, le=10)] = Field(
+        2.0, description="factor by which each further attempt may take longer"
+    )
+    attempts: Annotated[int, Field(ge=1, le=20)] = Field(
+        4, description="times a decision is sent at most; then it is a dead letter"
+    )
+
+
+class ApiSettings(_Section):
+    """The HTTP service that answers with a learner's latest decision."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(8080, description="port to listen on")
+    longest_wait_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        60.0, description="how long a caller may wait for a change in one request"
+    )
+    key_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        10.0, description="how long a key that was looked up is trusted; a revoked one at most so"
+    )
+
+
+class MetricsSettings(_Section):
+    """Where a process serves /metrics for Prometheus."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        None, description="port to listen on; when not set, the command's own or the next free one"
+    )
+
+
+class ChatSettings(_Section):
+    """The chat gateway: who may connect, and how much each may send."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(8090, description="port to listen on")
+    token_secret: SecretStr | None = Field(
+        None, description="signs learners' and experts' tokens (HS256); 32 characters or more"
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="web origins that may connect, beside the gateway's own"
+    )
+    max_frame_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = Field(
+        32_768, description="a longer frame closes the connection (1009)"
+    )
+    messages_per_minute: Annotated[int, Field(ge=1, le=6000)] = Field(
+        30, description="messages that a connection may send, on average"
+    )
+    burst: Annotated[int, Field(ge=1, le=1000)] = Field(
+        10, description="messages that it may send at once"
+    )
+    heartbeat_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
+        20.0, description="between two pings; a connection that answers none is closed"
+    )
+    queued_frames: Annotated[int, Field(ge=16, le=10_000)] = Field(
+        256, description="frames that wait for a slow reader before its connection is closed"
+    )
+    history_seconds: Annotated[int, Field(ge=60, le=604_800)] = Field(
+        3600, description="how far back Redis holds sessions; an empty one is filled so far"
+    )
+    session_entries: Annotated[int, Field(ge=10, le=10_000)] = Field(
+        500, description="messages of one session that Redis holds at most"
+    )
+
+
+class ResponderSettings(_Section):
+    """Who answers learners: a language model if one is given, else the built-in responder."""
+
+    llm_url: StoreUrl | None = Field(
+        None, description="OpenAI-compatible base URL, e.g. https://host/v1; built-in when not set"
+    )
+    llm_key: SecretStr | None = Field(None, description="its API key, never shown")
+    llm_model: str = Field("default", description="model to ask for")
+    first_token_seconds: Annotated[float, Field(ge=0.1, le=600)] = Field(
+        10.0, description="how long the model may take to begin"
+    )
+    next_token_seconds: Annotated[float, Field(ge=0.1, le=600)] = Field(
+        5.0, description="how long it may stall in mid-answer"
+    )
+    answer_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        45.0, description="how long all tries of one answer may take together"
+    )
+    tries: Annotated[int, Field(ge=1, le=10)] = Field(
+        3, description="times the model is asked for one answer, with a growing pause"
+    )
+    answer_tokens: Annotated[int, Field(ge=16, le=8192)] = Field(
+        400, description="longest answer of the model"
+    )
+    session_tokens: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
+        20_000, description="tokens that one session may use; then the built-in responder answers"
+    )
+    recent_turns: Annotated[int, Field(ge=0, le=100)] = Field(
+        10, description="messages of the session that the model is shown"
+    )
+    passages: Annotated[int, Field(ge=0, le=10)] = Field(
+        3, description="passages of the learner's earlier conversations that it is shown"
+    )
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least that is logged; debug includes what the libraries say"
@@ -222,4 +334,10 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     duckdb: DuckdbSettings = DuckdbSettings()
+    prompts: PromptSettings = PromptSettings()
+    facilitator: FacilitatorSettings = FacilitatorSettings()
+    api: ApiSettings = ApiSettings()
+    chat: ChatSettings = ChatSettings()
+    responder: ResponderSettings = ResponderSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -14,12 +14,14 @@ from schemas.state import STRICT
 @dataclass
 class TreeAdoption:
     """``versions`` decide the events of ``partition`` of ``learner.events`` from ``offset`` on,
-    until the next adoption. With it a replay of the log makes the very same decisions.
+    until the next adoption, and their prompts are those of the set ``prompt_version``. With it a
+    replay of the log makes the very same decisions.
     """
 
     partition: Count
     offset: Count
     versions: dict[TreeId, Count]
+    prompt_version: str
 
 
 adoption_adapter: TypeAdapter[TreeAdoption] = TypeAdapter(TreeAdoption)

@@ -42,6 +42,8 @@ class _Topic(NamedTuple):
     partitions: int | None = None
 
 
+_DELETED_FROM = ("seen", topics.PENDING)
+
 _MESSAGES = {
     "learnerEvent": _Message(
         "learner-event",
@@ -57,6 +59,36 @@ _MESSAGES = {
     ),
     "decision": _Message(
         "decision", "What a tree said of a learner, and why", _UUID, "`user_id`, in lower case."
+    ),
+    "chatRecord": _Message(
+        "chat-record",
+        "A chat message, and what was decided of the learner at that moment",
+        _UUID,
+        "`user_id`, in lower case.",
+    ),
+    "delivery": _Message(
+        "delivery",
+        "A decision for the query-strategy service, with its prompt and what became of it",
+        _UUID,
+        "`user_id`, in lower case.",
+    ),
+    "deliveryAck": _Message(
+        "delivery-ack",
+        "The query-strategy service's answer to a delivery",
+        _UUID,
+        "The `user_id` of the delivery. Send it to the partition that the delivery was in.",
+    ),
+    "promptSet": _Message(
+        "prompt-set",
+        "The templates that prompts were filled in",
+        {"type": "string", "pattern": "^[0-9a-f]{12}$"},
+        "`version`, so that compaction keeps every set.",
+    ),
+    "pending": _Message(
+        "pending-delivery",
+        "The delivery that is not answered for yet",
+        _TEXT,
+        "`user_id|decision_tree_id`.",
     ),
     "treeExample": _Message(
         "tree-example",
@@ -127,6 +159,50 @@ _TOPICS = {
         "Tells what a tree said at a decision point, or that its label changed.",
         None,
     ),
+    "chatMessages": _Topic(
+        topics.CHAT,
+        "chatRecord",
+        "Every chat message once, in the order in which it was folded. In the partition that the "
+        "event was in.",
+        "delete",
+        "Hands a folded message on to whoever answers it, shows it or keeps it.",
+        "The gateway shows it to the learner and queues it for a responder.",
+    ),
+    "deliveries": _Topic(
+        topics.DELIVERIES,
+        "delivery",
+        "Decisions for the query-strategy service: read it with isolation.level=read_committed, "
+        "drop a delivery_id taken before, and acknowledge each. In the partition that the decision "
+        "was in.",
+        "delete",
+        "Delivers a decision, or delivers it again after its time was up.",
+        None,
+    ),
+    "acks": _Topic(
+        topics.ACKS,
+        "deliveryAck",
+        "What the query-strategy service answers.",
+        "delete",
+        None,
+        "Ends a delivery with `success` or `fail`.",
+    ),
+    "deliveryLog": _Topic(
+        topics.DELIVERY_LOG,
+        "delivery",
+        "Every change of a delivery's response_status.",
+        "delete",
+        "Tells what became of a delivery.",
+        None,
+    ),
+    "promptSets": _Topic(
+        topics.PROMPT_SETS,
+        "promptSet",
+        "Every set of templates that was ever used: any prompt can be made again.",
+        "compact",
+        "A worker begins to use a set that is not there yet.",
+        None,
+        1,
+    ),
     "treeExamples": _Topic(
         topics.EXAMPLES,
         "treeExample",
@@ -168,12 +244,12 @@ _TOPICS = {
         topics.changelog("{app_id}", table),
         table,
         f"Changelog of the table {table}. Ours alone: read it, never write it."
-        + (" A record without a value deletes its key." if table == "seen" else ""),
+        + (" A record without a value deletes its key." if table in _DELETED_FROM else ""),
         "compact",
         "Written in one transaction with decisions and offsets.",
-        "A worker that is given a partition restores its tables.",
+        "Whoever is given a partition restores its tables.",
     )
-    for table in topics.TABLES
+    for table in (*topics.TABLES, topics.PENDING)
 }
 
 

@@ -11,7 +11,8 @@ from schemas.fields import Count, UtcTime, Uuid
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record was not folded; ``store_refused``: why one of ours is missing in a store."""
+    """Why a record was not folded; ``store_refused``: why one of ours is missing in a store;
+    ``not_acknowledged``: a delivery that the query-strategy service never answered for."""
 
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"
@@ -24,6 +25,7 @@ class DeadLetterReason(StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     TOO_LATE = "too_late"
     STORE_REFUSED = "store_refused"
+    NOT_ACKNOWLEDGED = "not_acknowledged"
 
 
 class DeadLetter(BaseModel):

@@ -12,11 +12,14 @@ from typing import Literal
 
 from pydantic import TypeAdapter, with_config
 
-from schemas.fields import Count, TreeId, UnitScore, UserId, UtcTime, Uuid
+from schemas.fields import Count, Traceparent, TreeId, UnitScore, UserId, UtcTime, Uuid
+from schemas.prompt import PromptFigures
 from schemas.state import STRICT
 from schemas.tree import Retraining
 
-EventSource = Literal["onboarding", "quiz_submit", "topic_change", "label_change", "every_event"]
+EventSource = Literal[
+    "onboarding", "quiz_submit", "topic_change", "chat_message", "label_change", "every_event"
+]
 """Why a decision was sent: a decision point of the source, a changed label, or the setting."""
 
 
@@ -49,6 +52,9 @@ class Decision:
     ``input_attributes`` holds every feature by name; ``flagged_rules_hit`` the rule ids from the
     root to the leaf. ``decision_id`` is UUIDv5 of the event and the tree, so a repeat is known.
     ``previous_label`` is "" at the first decision. ``course_id`` is "" outside any course.
+    ``llm_prompt_output`` is the prompt for the tutor: the template of the label in the set
+    ``prompt_version``, filled with ``prompt_figures``. ``traceparent`` is the event's, or made of
+    its id.
     """
 
     decision_id: Uuid
@@ -68,7 +74,9 @@ class Decision:
     event_id: Uuid
     event_type: str
     event_source: EventSource
-    traceparent: str | None
+    traceparent: Traceparent
+    prompt_version: str
+    prompt_figures: PromptFigures
 
 
 decision_adapter: TypeAdapter[Decision] = TypeAdapter(Decision)

@@ -107,7 +107,8 @@ class PendingExample:
     """What was known at a decision, waiting for what happened next.
 
     ``features``: values in the order of ``schemas.feature.FEATURES``. ``strategy`` is the one
-    chosen then, ``score_before`` the recent mean score (0–1). The outcome so far: sums over the
+    chosen then, ``delivered`` whether it reached the learner's tutor, ``score_before`` the recent
+    mean score (0–1). The outcome so far: sums over the
     graded answers since.
     """
 
@@ -123,6 +124,7 @@ class PendingExample:
     confidence_count: Count = 0
     retries: Count = 0
     hints: Count = 0
+    delivered: bool = False
 
 
 @with_config(STRICT)
@@ -136,7 +138,9 @@ class Engagement:
     ``module_at``: when the learner was last seen in ``module_id``. ``topic_recency`` and
     ``skill_recency``: Unix second of the latest event that told something of the topic or skill;
     what was touched least recently is forgotten first, with all that stands here of it.
-    ``labels`` holds the label last given by each tree. ``offset``: source offset last folded in.
+    ``labels`` holds the label last given by each tree, ``decision_ids`` the decision last sent.
+    ``deliveries``: strategies that the query-strategy service has taken.
+    ``offset``: source offset last folded in.
     """
 
     user_id: UserId
@@ -174,6 +178,8 @@ class Engagement:
     result: CourseResult | None = None
     result_at: UtcTime | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    decision_ids: dict[str, str] = field(default_factory=dict)
+    deliveries: Count = 0
     pending: tuple[PendingExample, ...] = ()
     offset: int = -1
 

@@ -185,7 +185,12 @@ class FeedbackGiven(_CourseEvent):
 
 
 class ChatMessage(_Event):
-    """One message between the learner (``user``) and the tutor (``system``)."""
+    """One message between the learner (``user``) and the tutor (``system``).
+
+    ``responder``: who wrote a ``system`` message (``built-in``, ``llm:MODEL``, ``expert:NAME``);
+    ``in_reply_to``: the ``event_id`` of the message that it answers. ``confidence``: how sure of
+    the topic the learner sounds.
+    """
 
     type: Literal["chat.message"]
     session_id: Identifier
@@ -197,6 +202,21 @@ class ChatMessage(_Event):
     hint_used: bool = False
     feedback_flags: Tags = ()
     searchable_tags: Tags = ()
+    confidence: UnitScore | None = None
+    responder: Identifier | None = None
+    in_reply_to: Uuid | None = None
+
+
+class StrategyDelivered(_CourseEvent):
+    """The query-strategy service has taken a decision of ``intervention_strategy``.
+
+    The facilitator tells it; what the tree learns from is what followed a delivered strategy.
+    ``occurred_at``: when the service acknowledged it.
+    """
+
+    type: Literal["strategy.delivered"]
+    decision_id: Uuid
+    strategy_label: Identifier
 
 
 class CourseEnrolled(_CourseEvent):
@@ -244,6 +264,7 @@ LearnerEvent = Annotated[
     | SurveyAnswered
     | FeedbackGiven
     | ChatMessage
+    | StrategyDelivered
     | CourseEnrolled
     | CourseCompleted
     | CourseWithdrawn

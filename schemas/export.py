@@ -18,12 +18,15 @@ from pydantic_core import core_schema
 from schemas.adoption import adoption_adapter
 from schemas.asyncapi import asyncapi_document
 from schemas.behavior import behavior_adapter
+from schemas.chat import chat_adapter
 from schemas.dead_letter import DeadLetter
 from schemas.decision import decision_adapter
+from schemas.delivery import ack_adapter, delivery_adapter, pending_adapter
 from schemas.engagement import engagement_adapter
 from schemas.event import event_adapter
 from schemas.example import example_adapter
 from schemas.profile import profile_adapter
+from schemas.prompt import prompt_set_adapter
 from schemas.snapshot import snapshot_adapter
 from schemas.tree import TreeDocument
 
@@ -33,6 +36,11 @@ CONTRACTS: Mapping[str, TypeAdapter[Any]] = {
     "behavior": behavior_adapter,
     "engagement": engagement_adapter,
     "decision": decision_adapter,
+    "chat-record": chat_adapter,
+    "delivery": delivery_adapter,
+    "delivery-ack": ack_adapter,
+    "pending-delivery": pending_adapter,
+    "prompt-set": prompt_set_adapter,
     "tree-document": TypeAdapter(TreeDocument),
     "tree-example": example_adapter,
     "tree-adoption": adoption_adapter,

@@ -74,6 +74,9 @@ Traceparent = Annotated[
 ]
 """W3C Trace Context ``traceparent``, version 00."""
 
+TraceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""The trace-id of a ``traceparent``: what links one event's way across services."""
+
 ClassYear = Literal["freshman", "sophomore", "junior", "senior", "graduate", "other"]
 LearnerPurpose = Literal["scratch", "revising", "exploring"]
 Format = Literal["text", "image", "video"]
@@ -87,6 +90,9 @@ ActivityType = Literal["reading", "video", "quiz", "chat", "discussion", "mixed"
 FlaggedType = Literal["confusing", "needs_revision", "too_hard", "too_easy", "interesting"]
 CourseResult = Literal["distinction", "pass", "fail", "withdrawn"]
 MessageDirection = Literal["user", "system"]
+
+ResponseStatus = Literal["pending", "success", "fail", "timeout", "superseded"]
+"""What became of a delivery; ``pending`` until it was acknowledged or its time was up."""
 
 TreeId = Literal["primary_classification", "intervention_strategy"]
 TREE_IDS: tuple[TreeId, TreeId] = ("primary_classification", "intervention_strategy")

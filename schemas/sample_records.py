@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.adoption import TreeAdoption, adoption_adapter
 from schemas.behavior import Behavior, ContentTypeEngagement, behavior_adapter
+from schemas.chat import ChatRecord, chat_adapter
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.decision import Condition, Decision, Thresholds, decision_adapter
+from schemas.delivery import (
+    Delivery,
+    DeliveryAck,
+    PendingDelivery,
+    ack_adapter,
+    delivery_adapter,
+    pending_adapter,
+)
 from schemas.engagement import Engagement, QuizAttempt, engagement_adapter
 from schemas.example import TreeExample, example_adapter
 from schemas.feature import FEATURES
 from schemas.fields import TreeId
 from schemas.profile import Profile, profile_adapter
+from schemas.prompt import PromptFigures, PromptSet, TopicFigure, prompt_set_adapter
 from schemas.snapshot import Tally, TrainerSnapshot, TreeSnapshot, snapshot_adapter
 from schemas.tree import Branch, Leaf, Retraining, TreeDocument
 
@@ -89,6 +99,10 @@ _EVENT_FIELDS: Mapping[str, dict[str, Any]] = {
         "contextual_topic_id": "factoring",
         "searchable_tags": ["sign-error"],
     },
+    "strategy.delivered": {
+        "decision_id": "5c1f1f0e-6a3f-5a0f-9a38-2f6f0f7f3b10",
+        "strategy_label": "Worked Examples",
+    },
     "course.enrolled": {"previous_attempts": 0},
     "course.completed": {"result": "pass", "final_score": 0.71},
     "course.withdrawn": {},
@@ -114,6 +128,17 @@ def _event(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
 _retraining = Retraining(
     date=_LEARNED, changes_made=("recent_score <= 0.3 now asked first",), data_points_used=512
 )
+_figures = PromptFigures(
+    course_id=_COURSE,
+    topic_id="factoring",
+    learner_level="intermediate",
+    weakest_topics=(TopicFigure("factoring", 25.0),),
+    redo_topics=(),
+    confidence=0.75,
+    performance=0.25,
+    best_format="text",
+    writing_style="unknown",
+)
 _decision = Decision(
     decision_id="2229065f-1003-5ad1-b3ef-e21b8c4335eb",
     user_id=_USER,
@@ -135,7 +160,66 @@ _decision = Decision(
     event_id=_EVENT,
     event_type="quiz.submitted",
     event_source="quiz_submit",
-    traceparent=None,
+    traceparent="00-3f1c0a527d7e4b579a0e0c6a9a4d2b11-9a0e0c6a9a4d2b11-01",
+    prompt_version="5d41402abc4b",
+    prompt_figures=_figures,
+)
+_delivery = Delivery(
+    delivery_id="0d6f3c1e-5f0a-5b7e-8a55-7b0e4f0c7a11",
+    attempt=1,
+    decision_id=_decision.decision_id,
+    user_id=_USER,
+    course_id=_COURSE,
+    decision_tree_id=_TREE,
+    decision_version=1,
+    strategy_label="Struggling Novice",
+    previous_label="",
+    llm_prompt_summary=_decision.llm_prompt_output,
+    prompt_version="5d41402abc4b",
+    delivery_timestamp=_AT,
+    response_status="pending",
+    response_reason="",
+    responded_at=None,
+    latency_ms=31.5,
+    decision_latency_ms=9.0,
+    cache_hit=False,
+    trace_id="3f1c0a527d7e4b579a0e0c6a9a4d2b11",
+    traceparent=_decision.traceparent,
+    event_id=_EVENT,
+    event_type="quiz.submitted",
+    event_source="quiz_submit",
+    event_at=_AT,
+)
+_ack = DeliveryAck(_delivery.delivery_id, _USER, "success", "", _AT, consumer="query-strategy")
+_pending = PendingDelivery(_delivery, _AT + timedelta(seconds=5))
+_chat = ChatRecord(
+    event_id=_EVENT,
+    user_id=_USER,
+    session_id="s-81",
+    course_id=_COURSE,
+    timestamp=_AT,
+    message_direction="user",
+    message_text="Why is the sign different here?",
+    contextual_topic_id="factoring",
+    related_skill=None,
+    related_objective=None,
+    hint_used=False,
+    feedback_flags=(),
+    searchable_tags=("sign-error",),
+    responder="",
+    in_reply_to=None,
+    source="chat-gateway",
+    traceparent=_decision.traceparent,
+    labels={_TREE: "Struggling Novice"},
+    decision_ids={_TREE: _decision.decision_id},
+    prompt=_decision.llm_prompt_output,
+    prompt_version="5d41402abc4b",
+    figures=_figures,
+)
+_prompts = PromptSet(
+    version="5d41402abc4b",
+    templates={_TREE: {"Struggling Novice": "Go slowly with {weakest_topics}. {because}"}},
+    reading_levels={"basic": "Use short sentences and everyday words."},
 )
 _tree = TreeDocument(
     tree_id=_TREE,
@@ -173,7 +257,7 @@ _dead_letter = DeadLetter.model_construct(
     key=_USER.encode(),
     raw=b"hello",
 )
-_adoption = TreeAdoption(2, 1042, {_TREE: 3, "intervention_strategy": 0})
+_adoption = TreeAdoption(2, 1042, {_TREE: 3, "intervention_strategy": 0}, "5d41402abc4b")
 _profile = Profile(
     _USER, age=19, class_year="freshman", gpa=3.1, changed_at={"age": _AT}, offset=1040
 )
@@ -216,6 +300,11 @@ SAMPLES: Mapping[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "behavior": (("firstAnswer", json.loads(behavior_adapter.dump_json(_behavior))),),
     "engagement": (("firstAnswer", json.loads(engagement_adapter.dump_json(_engagement))),),
     "decision": (("firstAnswer", json.loads(decision_adapter.dump_json(_decision))),),
+    "chat-record": (("question", json.loads(chat_adapter.dump_json(_chat))),),
+    "delivery": (("sent", json.loads(delivery_adapter.dump_json(_delivery))),),
+    "delivery-ack": (("taken", json.loads(ack_adapter.dump_json(_ack))),),
+    "pending-delivery": (("waiting", json.loads(pending_adapter.dump_json(_pending))),),
+    "prompt-set": (("oneLabel", json.loads(prompt_set_adapter.dump_json(_prompts))),),
     "tree-document": (("learned", json.loads(_tree.model_dump_json())),),
     "tree-example": (("fromHindsight", json.loads(example_adapter.dump_json(_example))),),
     "tree-adoption": (("afterPublishing", json.loads(adoption_adapter.dump_json(_adoption))),),

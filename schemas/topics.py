@@ -8,6 +8,13 @@ DECISIONS = "learner.decisions"
 EXAMPLES = "tree.examples"
 TREE_VERSIONS = "tree.versions"
 ADOPTIONS = "tree.adoptions"
+DELIVERIES = "facilitator.decisions"
+ACKS = "facilitator.acks"
+DELIVERY_LOG = "facilitator.log"
+CHAT = "chat.messages"
+PROMPT_SETS = "prompt.sets"
+PENDING = "pending"
+"""The facilitator's table of deliveries that nobody has answered for yet."""
 SNAPSHOTS = "tree.snapshots"
 TABLES = ("profile", "behavior", "engagement", "seen")
 

@@ -113,7 +113,8 @@ _DECISIONS = Table(
         Column("decision_version", "INTEGER", check="decision_version >= 0"),
         Column("event_id", "UUID"),
         *_columns("VARCHAR", "event_type", "event_source"),
-        Column("traceparent", "VARCHAR", optional=True),
+        *_columns("VARCHAR", "traceparent", "prompt_version"),
+        Column("prompt_figures", "JSON"),
     ),
 )
 _EXAMPLES = Table(

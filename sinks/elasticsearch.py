@@ -23,7 +23,8 @@ _TYPES = {
         "type event_id user_id course_id source traceparent "
         "session_id activity_type content_id content_type content_format module_id topic_id "
         "question_id skill_tag objective_tag flagged_type survey_id flagged_topics result "
-        "tree_id label assigned_by class_year learner_purpose format_preference "
+        "tree_id label assigned_by decision_id strategy_label class_year learner_purpose "
+        "format_preference "
         "session_preference ui_theme_preference layout_preference study_mode learner_level"
     ),
     # Microseconds count, so no `date`; from 1970 to 2262, and an event outside is refused.

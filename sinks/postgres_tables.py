@@ -173,6 +173,8 @@ DECISION_LOG = Table(
         Column("event_type", "TEXT"),
         Column("event_source", "TEXT"),
         Column("traceparent", "TEXT"),
+        Column("prompt_version", "TEXT"),
+        Column("prompt_figures", "JSONB"),
     ),
 )
 

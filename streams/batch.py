@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from schemas.behavior import Behavior
+from schemas.chat import ChatRecord
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.engagement import Engagement
@@ -50,6 +51,7 @@ class Batch:
         self.tables = Overlay(tables)
         self.decisions: list[Decision] = []
         self.examples: list[TreeExample] = []
+        self.chat: list[ChatRecord] = []
         self.dead_letters: list[DeadLetter] = []
         self.counts: Counter[str] = Counter()
         self.first_folded: int | None = None
@@ -115,9 +117,11 @@ def _fold(batch: Batch, event: LearnerEvent, offset: int, trees: Trees, rules: R
         behavior=behavior,
         engagement=tables.engagement(key) or Engagement(user_id, course_id),
     )
-    after, decisions, examples = step(before, event, trees, rules)
+    after, decisions, examples, chat = step(before, event, trees, rules)
     batch.decisions += decisions
     batch.examples += examples
+    if chat is not None:
+        batch.chat.append(chat)
 
     page, content = place
     tables.put_seen(seen.page_key(user_id, day, page), content + token)

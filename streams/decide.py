@@ -3,40 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from schemas.decision import Decision, EventSource, Thresholds
 from schemas.engagement import Engagement
 from schemas.event import LearnerEvent
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import TREE_IDS, TreeId
+from schemas.profile import Profile
+from schemas.prompt import PromptFigures
 from schemas.state import copy_state
 from streams.derived_id import derived_id
+from streams.figures import prompt_figures
+from streams.prompt import Prompts
+from streams.rules import Rules
 from streams.scoring import CompiledTree, Score, score
+from streams.trace import traceparent_of
 
 DECISION_POINTS: dict[str, EventSource] = {
     "profile.updated": "onboarding",
     "course.enrolled": "onboarding",
     "quiz.submitted": "quiz_submit",
     "topic.changed": "topic_change",
+    "chat.message": "chat_message",
 }
-"""Event types at which a decision is always sent, and what the source calls them."""
+"""Event types at which a decision is always sent, and what the source calls them.
+
+Of chat messages only the learner's own: see `decision_point`.
+"""
 
 
-def decide(
+def decision_point(event: LearnerEvent) -> EventSource | None:
+    """What the source calls the event if a decision is always sent at it."""
+    if event.type == "chat.message" and event.message_direction == "system":
+        return None
+    return DECISION_POINTS.get(event.type)
+
+
+def decide(  # noqa: PLR0913, PLR0917
     event: LearnerEvent,
+    profile: Profile,
     engagement: Engagement,
     features: tuple[float, ...],
     trees: Mapping[TreeId, CompiledTree],
-    every_event: bool,
+    rules: Rules,
 ) -> tuple[Engagement, tuple[Decision, ...]]:
     """Scores both trees; the engagement with the labels now given, and the decisions to send.
 
     Sent when the tree's label differs from the last one given in this course, at a decision
-    point, or (``every_event``) always. The engagement is the same object if no label changed.
+    point, or (``decide_on_every_event``) always. The engagement is the same object if nothing was
+    sent.
     """
-    point = DECISION_POINTS.get(event.type)
+    point = decision_point(event)
     decisions = []
-    inputs: dict[str, float] | None = None
+    told: _Told | None = None
     labels = engagement.labels
     for tree_id in TREE_IDS:
         tree = trees[tree_id]
@@ -45,51 +65,59 @@ def decide(
         changed = result.label != previous
         if changed:
             labels = {**labels, tree_id: result.label}
-        if changed or point or every_event:
-            if inputs is None:
-                inputs = dict(zip(FEATURE_NAMES, features, strict=True))
+        if changed or point or rules.decide_on_every_event:
+            if told is None:
+                told = _Told(
+                    event,
+                    dict(zip(FEATURE_NAMES, features, strict=True)),
+                    prompt_figures(profile, engagement, event),
+                    traceparent_of(event),
+                    rules.prompts,
+                )
             source: EventSource = point or ("label_change" if changed else "every_event")
             decisions.append(
-                _decision(
-                    event,
-                    engagement,
-                    tree,
-                    result,
-                    features=features,
-                    inputs=inputs,
-                    previous=previous,
-                    source=source,
-                )
+                _decision(told, engagement.course_id, tree, result, features, previous, source)
             )
-    if labels is not engagement.labels:
+    if decisions:
         engagement = copy_state(engagement)
         engagement.labels = labels
+        sent: dict[str, str] = {decision.tree_id: decision.decision_id for decision in decisions}
+        engagement.decision_ids = {**engagement.decision_ids, **sent}
     return engagement, tuple(decisions)
 
 
-def _decision(  # noqa: PLR0913
-    event: LearnerEvent,
-    engagement: Engagement,
+class _Told(NamedTuple):
+    """What both decisions of an event share."""
+
+    event: LearnerEvent
+    inputs: dict[str, float]
+    figures: PromptFigures
+    traceparent: str
+    prompts: Prompts
+
+
+def _decision(  # noqa: PLR0913, PLR0917
+    told: _Told,
+    course_id: str,
     tree: CompiledTree,
     result: Score,
-    *,
     features: tuple[float, ...],
-    inputs: dict[str, float],
     previous: str,
     source: EventSource,
 ) -> Decision:
-    document = tree.document
+    document, event = tree.document, told.event
+    because = result.sentence(features)
     return Decision(
         derived_id(event.event_id, document.tree_id),
         event.user_id,
-        engagement.course_id,
+        course_id,
         event.occurred_at,
         document.tree_id,
-        inputs,
+        told.inputs,
         result.label,
         previous,
         result.distribution,
-        result.sentence(features),
+        told.prompts.fill(document.tree_id, result.label, told.figures, because),
         Thresholds(document.version, result.path(features)),
         result.rule_ids,
         document.retraining_logs,
@@ -97,5 +125,7 @@ def _decision(  # noqa: PLR0913
         event.event_id,
         event.type,
         source,
-        event.traceparent,
+        told.traceparent,
+        told.prompts.version,
+        told.figures,
     )

@@ -32,7 +32,7 @@ from schemas.example import LabelledBy, TreeExample
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
 from schemas.fields import TreeId
 from schemas.state import copy_state
-from streams.decide import DECISION_POINTS
+from streams.decide import decision_point
 from streams.derived_id import derived_id
 from streams.outcome import learner_label, right_strategy
 
@@ -96,7 +96,7 @@ def open_example(
     """
     pending = engagement.pending
     if (
-        event.type not in DECISION_POINTS
+        decision_point(event) is None
         or not engagement.course_id
         or engagement.result is not None
         or len(pending) >= PENDING_WINDOW

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
+from streams.prompt import PLAIN, Prompts
+
 
 class Rules(NamedTuple):
     """How events are judged and when decisions are sent; see ``config.settings.WorkerSettings``."""
@@ -13,3 +15,4 @@ class Rules(NamedTuple):
     future_tolerance: timedelta = timedelta(minutes=5)
     horizon: timedelta = timedelta(days=45)
     decide_on_every_event: bool = False
+    prompts: Prompts = PLAIN

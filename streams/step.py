@@ -1,7 +1,7 @@
 """One event's way through everything that is known of its learner: the whole step, top-down.
 
     repeat? ─► too late? ─► settle what was awaited ─► fold profile, behaviour, engagement
-      ─► features ─► both trees ─► decisions ─► await what comes next
+      ─► features ─► both trees ─► decisions, chat record ─► await what comes next
 
 Pure: the same arguments give the same result, in the worker, in replay and in the tests.
 """
@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from schemas.behavior import Behavior
+from schemas.chat import ChatRecord
 from schemas.dead_letter import DeadLetterReason
 from schemas.decision import Decision
 from schemas.engagement import Engagement
@@ -23,6 +24,7 @@ from schemas.example import TreeExample
 from schemas.fields import TreeId
 from schemas.profile import Profile
 from streams.behavior import fold_behavior
+from streams.chat_record import chat_record
 from streams.decide import decide
 from streams.engagement import fold_engagement
 from streams.features import extract
@@ -52,6 +54,7 @@ class Step(NamedTuple):
     learner: Learner
     decisions: tuple[Decision, ...]
     examples: tuple[TreeExample, ...]
+    chat: ChatRecord | None
 
 
 def course_of(event: LearnerEvent, behavior: Behavior) -> str:
@@ -83,7 +86,8 @@ def step(learner: Learner, event: LearnerEvent, trees: Trees, rules: Rules) -> S
     features = extract(
         profile, behavior, engagement, event.occurred_at, learner.behavior.last_activity_at
     )
-    engagement, decisions = decide(event, engagement, features, trees, rules.decide_on_every_event)
+    engagement, decisions = decide(event, profile, engagement, features, trees, rules)
+    chat = chat_record(event, profile, engagement, features, trees, rules)
     engagement = open_example(
         engagement,
         event,
@@ -91,4 +95,4 @@ def step(learner: Learner, event: LearnerEvent, trees: Trees, rules: Rules) -> S
         engagement.labels["primary_classification"],
         engagement.labels["intervention_strategy"],
     )
-    return Step(Learner(profile, behavior, engagement), decisions, examples)
+    return Step(Learner(profile, behavior, engagement), decisions, examples, chat)

@@ -39,14 +39,19 @@ def _identity(decision: Decision, tree: CompiledTree) -> Iterator[str]:
     else:
         expected = derived_id(decision.event_id, document.tree_id)
         yield from _differs("decision_id", decision.decision_id, expected)
-    yield from _differs("event_source", decision.event_source, _source(decision))
+    sources = _sources(decision)
+    if decision.event_source not in sources:
+        yield from _differs("event_source", decision.event_source, sources[0])
     if decision.previous_label not in {"", *LABELS[document.tree_id]}:
         yield f"previous_label: {decision.previous_label!r} is no label of {document.tree_id}"
 
 
-def _source(decision: Decision) -> EventSource:
+def _sources(decision: Decision) -> tuple[EventSource, ...]:
+    """What may have been told: of a chat message the record does not say whose it was."""
     changed = decision.decision_label != decision.previous_label
-    return DECISION_POINTS.get(decision.event_type, "label_change" if changed else "every_event")
+    otherwise: EventSource = "label_change" if changed else "every_event"
+    point = DECISION_POINTS.get(decision.event_type, otherwise)
+    return (point, otherwise) if decision.event_type == "chat.message" else (point,)
 
 
 def _inputs(decision: Decision) -> Iterator[str]:

@@ -14,6 +14,7 @@ import orjson
 from hypothesis import strategies as st
 
 from schemas.event import LearnerEvent, event_adapter
+from schemas.fields import LABELS
 
 USERS = tuple(f"00000000-0000-4000-8000-00000000000{i}" for i in range(3))
 COURSES = ("algebra", "biology", "chemistry")
@@ -113,6 +114,12 @@ FIELDS: dict[str, Strategy] = {
     ),
     "feedback.given": st.fixed_dictionaries(
         {}, optional={"topic_id": _topic, "rating": _ratings, "text": texts}
+    ),
+    "strategy.delivered": st.fixed_dictionaries(
+        {
+            "decision_id": st.uuids(version=4).map(str),
+            "strategy_label": st.sampled_from(LABELS["intervention_strategy"]),
+        }
     ),
     "chat.message": st.fixed_dictionaries(
         {

@@ -19,6 +19,9 @@ MAY_IMPORT = {
     "agents": {"schemas", "streams", "config", "sinks"},
     "queries": {"schemas", "config", "sinks"},
     "audit": {"schemas", "streams", "config", "sinks", "agents"},
+    "client": {"schemas"},
+    "api": {"schemas", "config", "sinks", "queries", "agents"},
+    "chat": {"schemas", "streams", "config", "sinks", "queries", "agents"},
     "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents", "queries"},
     "cli": {
         "schemas",
@@ -31,6 +34,9 @@ MAY_IMPORT = {
         "demo",
         "queries",
         "audit",
+        "client",
+        "api",
+        "chat",
     },
 }
 """Whom a folder may import besides itself."""

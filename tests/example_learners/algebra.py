@@ -9,8 +9,10 @@ from typing import Any
 from schemas.engagement import Engagement, QuizAttempt
 from schemas.event import LearnerEvent, event_adapter
 from schemas.feature import FEATURE_NAMES, FEATURES
+from schemas.profile import Profile
 
 USER = "0b5a7c1e-6d0f-4f5e-9a55-0c4d1f7a2b90"
+PROFILE = Profile(USER)
 COURSE = "algebra"
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 

@@ -164,7 +164,7 @@ def test_every_event_type_stands_under_defs_and_has_a_sample() -> None:
         schema["$defs"][ref["$ref"].rpartition("/")[2]]["properties"]["type"]["const"]
         for ref in schema["oneOf"]
     }
-    assert len(kinds) == len(schema["oneOf"]) == 18
+    assert len(kinds) == len(schema["oneOf"]) == 19
     assert kinds == set(SAMPLE)
 
 

@@ -7,7 +7,7 @@ import uuid
 
 import orjson
 import pytest
-from example_learners.algebra import COURSE, USER, day, engagement, event, features, quiz
+from example_learners.algebra import COURSE, PROFILE, USER, day, engagement, event, features, quiz
 from generated.trees import feature_values, tree_documents
 from hypothesis import given, settings
 
@@ -17,9 +17,13 @@ from schemas.engagement import Engagement
 from schemas.event import LearnerEvent
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import TREE_IDS, TreeId
+from schemas.prompt import PromptFigures
 from schemas.state import encode
 from schemas.tree import TreeDocument
 from streams.decide import decide
+from streams.derived_id import derived_id
+from streams.prompt import PLAIN
+from streams.rules import Rules
 from streams.scoring import CompiledTree, compile_tree, score
 
 TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
@@ -36,7 +40,14 @@ HINT = event("hint.requested", 1)
 def sources(
     given: LearnerEvent, labels: dict[str, str], every_event: bool = False
 ) -> list[tuple[str, str]]:
-    _, decisions = decide(given, engagement(labels=labels), VALUES, TREES, every_event)
+    _, decisions = decide(
+        given,
+        PROFILE,
+        engagement(labels=labels),
+        VALUES,
+        TREES,
+        Rules(decide_on_every_event=every_event),
+    )
     return [(d.tree_id, d.event_source) for d in decisions]
 
 
@@ -74,11 +85,13 @@ def test_every_event_says_so_unless_the_label_changed() -> None:
 def test_labels_are_remembered_and_an_unchanged_state_is_the_same_object() -> None:
     before = engagement(labels={"primary_classification": "Steady Achiever"}, attempts=12)
     untouched = copy.deepcopy(before)
-    after, _ = decide(HINT, before, VALUES, TREES, False)
+    after, sent = decide(HINT, PROFILE, before, VALUES, TREES, Rules())
     assert after.labels == KNOWN
     assert before == untouched
-    assert after == engagement(labels=KNOWN, attempts=12)
-    again, decisions = decide(HINT, after, VALUES, TREES, False)
+    ids = {decision.tree_id: derived_id(HINT.event_id, decision.tree_id) for decision in sent}
+    assert set(ids) == {"primary_classification", "intervention_strategy"}
+    assert after == engagement(labels=KNOWN, decision_ids=ids, attempts=12)
+    again, decisions = decide(HINT, PROFILE, after, VALUES, TREES, Rules())
     assert again is after
     assert decisions == ()
 
@@ -89,7 +102,7 @@ def test_every_attribute_by_hand() -> None:
     )
     values = features(attempts=2, recent_score=0.25)
     labels: dict[str, str] = {"intervention_strategy": "Worked Examples"}
-    _, (decision,) = decide(given, engagement(labels=labels), values, TREES, False)
+    _, (decision,) = decide(given, PROFILE, engagement(labels=labels), values, TREES, Rules())
     assert decision == Decision(
         decision_id=str(uuid.uuid5(uuid.UUID(given.event_id), "primary_classification")),
         user_id=USER,
@@ -130,13 +143,15 @@ def test_every_attribute_by_hand() -> None:
         event_type="hint.requested",
         event_source="label_change",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        prompt_version=PLAIN.version,
+        prompt_figures=PromptFigures(COURSE, "", None, (), (), None, None, None, "unknown"),
     )
 
 
 def test_outside_any_course() -> None:
     given = event("profile.updated", course_id=None, age=20)
     state = Engagement(USER, "")
-    after, decisions = decide(given, state, features(), TREES, False)
+    after, decisions = decide(given, PROFILE, state, features(), TREES, Rules())
     assert [d.course_id for d in decisions] == ["", ""]
     assert set(after.labels) == set(TREE_IDS)
 
@@ -147,7 +162,7 @@ def test_a_decision_is_a_valid_record_and_comes_back_as_it_was(
     document: TreeDocument, values: tuple[float, ...]
 ) -> None:
     trees: dict[TreeId, CompiledTree] = {**TREES, document.tree_id: compile_tree(document)}
-    after, decisions = decide(quiz(0.5), engagement(), values, trees, False)
+    after, decisions = decide(quiz(0.5), PROFILE, engagement(), values, trees, Rules())
     assert after.labels == {tree_id: score(trees[tree_id], values).label for tree_id in TREE_IDS}
     for decision in decisions:
         raw = encode(decision)

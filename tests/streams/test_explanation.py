@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from example_learners.algebra import USER, engagement, features, quiz
+from example_learners.algebra import PROFILE, USER, engagement, features, quiz
 
 from config.seed_trees import seed_trees
 from schemas.decision import Condition, Decision
 from schemas.tree import Branch, Leaf, Retraining, TreeDocument
 from streams.decide import decide
 from streams.explanation import explain, sentence
+from streams.rules import Rules
 from streams.scoring import CompiledTree, compile_tree
 from streams.wording import Asked, bound
 
@@ -38,7 +39,7 @@ def tree(*nodes: Branch | Leaf) -> CompiledTree:
 def decided(by: CompiledTree, values: tuple[float, ...]) -> Decision:
     labels = {"primary_classification": "Steady Achiever"}
     trees = {**SEEDS, "primary_classification": by}
-    return decide(quiz(0.5), engagement(labels=labels), values, trees, False)[1][0]
+    return decide(quiz(0.5), PROFILE, engagement(labels=labels), values, trees, Rules())[1][0]
 
 
 LEARNED = tree(

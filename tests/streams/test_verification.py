@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from example_learners.algebra import day, engagement, event, features, quiz
+from example_learners.algebra import PROFILE, day, engagement, event, features, quiz
 from generated.trees import WHEN, feature_values, tree_documents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -18,8 +18,11 @@ from schemas.fields import TreeId
 from schemas.state import encode
 from schemas.tree import Retraining, TreeDocument
 from streams.decide import decide
+from streams.rules import Rules
 from streams.scoring import CompiledTree, compile_tree
 from streams.verification import verify
+
+EVERY_EVENT = Rules(decide_on_every_event=True)
 
 SEEDS = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
 EVENTS = [
@@ -46,7 +49,7 @@ def test_what_was_decided_is_confirmed(
     through_json: bool,
 ) -> None:
     trees: dict[TreeId, CompiledTree] = {**SEEDS, document.tree_id: compile_tree(document)}
-    _, decisions = decide(occurred, engagement(labels=labels), values, trees, True)
+    _, decisions = decide(occurred, PROFILE, engagement(labels=labels), values, trees, EVERY_EVENT)
     assert len(decisions) == 2
     for decision in decisions:
         if through_json:
@@ -60,7 +63,9 @@ def test_another_value_on_the_path_is_reported(
     document: TreeDocument, values: tuple[float, ...], others: tuple[float, ...], place: int
 ) -> None:
     tree = compile_tree(document)
-    _, decisions = decide(quiz(0.5), engagement(), values, {**SEEDS, document.tree_id: tree}, True)
+    _, decisions = decide(
+        quiz(0.5), PROFILE, engagement(), values, {**SEEDS, document.tree_id: tree}, EVERY_EVENT
+    )
     decision = next(d for d in decisions if d.tree_id == document.tree_id)
     asked = [c.feature for c in decision.thresholds_at_time.path]
     assume(asked)
@@ -75,7 +80,7 @@ VALUES = features(attempts=12, answers_per_day=1.5, recent_score=0.95, hours_sin
 
 
 def made() -> Decision:
-    return decide(quiz(0.9), engagement(), VALUES, SEEDS, False)[1][0]
+    return decide(quiz(0.9), PROFILE, engagement(), VALUES, SEEDS, Rules())[1][0]
 
 
 DECISION = made()
@@ -123,6 +128,8 @@ SHOWS_NOTHING_OF_ITSELF: dict[str, Any] = {
     "user_id": "d5bd0a40-0c0f-4cf4-8b0b-5a6a1a3a6b7e",
     "course_id": "geometry",
     "timestamp": day(9),
+    "prompt_version": "0123456789ab",
+    "prompt_figures": replace(DECISION.prompt_figures, topic_id="geometry"),
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from example_learners.algebra import day, engagement, features, quiz
+from example_learners.algebra import PROFILE, day, engagement, features, quiz
 from generated.trees import feature_values, tree_documents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -15,8 +15,11 @@ from schemas.decision import Decision
 from schemas.fields import LABELS
 from schemas.tree import Branch, Leaf, TreeDocument
 from streams.decide import decide
+from streams.rules import Rules
 from streams.scoring import CompiledTree, compile_tree, score
 from streams.whatif import Transition, whatif
+
+EVERY_EVENT = Rules(decide_on_every_event=True)
 
 SEEDS = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
 LOW, HIGH = LABELS["primary_classification"][0], LABELS["primary_classification"][4]
@@ -43,7 +46,7 @@ def splits_at(threshold: float, version: int = 1) -> CompiledTree:
 def decided(tree: CompiledTree, user_id: str, at: float, recent_score: float) -> Decision:
     trees = {**SEEDS, tree.document.tree_id: tree}
     values = features(recent_score=recent_score)
-    _, decisions = decide(quiz(0.5, at), engagement(), values, trees, True)
+    _, decisions = decide(quiz(0.5, at), PROFILE, engagement(), values, trees, EVERY_EVENT)
     return replace(decisions[0], user_id=user_id)
 
 
@@ -116,7 +119,7 @@ def test_the_tree_that_decided_changes_nothing_and_another_what_it_scores(
     history = []
     for number, (user_id, values) in enumerate(given_features):
         trees = {**SEEDS, document.tree_id: tree}
-        _, decisions = decide(quiz(0.5, number), engagement(), values, trees, True)
+        _, decisions = decide(quiz(0.5, number), PROFILE, engagement(), values, trees, EVERY_EVENT)
         mine = next(d for d in decisions if d.tree_id == document.tree_id)
         history.append(replace(mine, user_id=user_id))
     same = whatif(history, tree)

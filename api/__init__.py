@@ -1,0 +1,1 @@
+"""The HTTP service with each learner's latest decision, for services that hold a key."""

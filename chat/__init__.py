@@ -1,0 +1,1 @@
+"""Learners talking with their tutor: gateway, live queue, responders."""

@@ -1,0 +1,1 @@
+"""For the query-strategy service: takes delivered decisions and acknowledges them."""

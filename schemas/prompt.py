@@ -1,0 +1,67 @@
+"""Prompts for the tutor: the figures that fill one, and the set of templates they are filled in.
+
+A set is known by its ``version``, a digest of its texts, so that a prompt that was delivered can
+be made again from the decision record and the set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, with_config
+
+from schemas.fields import Format, LearnerLevel, TreeId, UnitScore, WritingStyle
+from schemas.state import STRICT
+
+WEAKEST_TOPICS = 3
+"""How many topics a prompt names at most."""
+
+Percentage = Annotated[float, Field(ge=0, le=100)]
+
+
+@with_config(STRICT)
+@dataclass
+class TopicFigure:
+    """A topic of the course and the percentage reached in it, 0–100."""
+
+    topic_id: str
+    percentage: Percentage
+
+
+@with_config(STRICT)
+@dataclass
+class PromptFigures:
+    """What is known of the learner that a prompt may say; ``None`` and () where nothing is.
+
+    ``weakest_topics``: lowest first. ``confidence``, ``performance``: means of the recent graded
+    answers, 0–1. ``best_format``: the format with the best results in the course, else the one
+    preferred. Ids come from the LMS as they are: whoever prints them escapes them.
+    """
+
+    course_id: str
+    topic_id: str
+    learner_level: LearnerLevel | None
+    weakest_topics: tuple[TopicFigure, ...]
+    redo_topics: tuple[str, ...]
+    confidence: UnitScore | None
+    performance: UnitScore | None
+    best_format: Format | None
+    writing_style: WritingStyle
+
+
+@with_config(STRICT)
+@dataclass
+class PromptSet:
+    """Templates by tree and label, and what to say of the reading level for each learner level.
+
+    ``version``: 12 hex digits of the SHA-256 of all texts. Placeholders and how a template is
+    filled: ``streams.prompt``.
+    """
+
+    version: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    templates: dict[TreeId, dict[str, str]]
+    reading_levels: dict[str, str]
+
+
+prompt_set_adapter: TypeAdapter[PromptSet] = TypeAdapter(PromptSet)
