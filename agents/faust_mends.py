@@ -111,6 +111,21 @@ class ListConsumerThread(AIOKafkaConsumerThread):
         self._ensure_consumer().seek(tp, offset)
         self._handed_out[tp] = self._stands[tp] = offset
 
+    def behind(self, tp: TP, committed: int) -> int | None:
+        """Offsets from ``committed`` to where what may be read ended at the last fetch.
+
+        Where all that was handed out is committed, what was passed since (markers at the end of
+        transactions) counts as read. ``None``: not fetched yet. May be asked from any thread.
+        """
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(tp) if assignment is not None else None
+        if state is None or state.lso is None:
+            return None
+        if self._handed_out.get(tp) == committed:
+            committed = max(committed, self._stands.get(tp, committed))
+        return max(0, int(state.lso) - committed)
+
     @staticmethod
     def _positions(consumer: AIOKafkaConsumer, tps: Iterable[TP]) -> dict[TP, int]:
         assignment = consumer._subscription.subscription.assignment
@@ -127,6 +142,10 @@ class ListConsumer(Consumer):
     @property
     def _reader(self) -> ListConsumerThread:
         return cast(ListConsumerThread, self._thread)
+
+    def behind(self, tp: TP, committed: int) -> int | None:
+        """See `ListConsumerThread.behind`."""
+        return self._reader.behind(tp, committed)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
         for tp, fetched in (await self._next_lists(timeout)).items():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -13,8 +15,9 @@ from faust import Table
 from faust.types import TP, EventT
 
 from agents import topics
-from agents.faust_mends import LearnerApp, OwnRecoveryTables
+from agents.faust_mends import LearnerApp, ListConsumer, OwnRecoveryTables
 from agents.kafka_client import faust_credentials
+from agents.metrics_worker import WorkerMetrics
 from agents.partition_owner import PartitionOwner
 from config.settings import Settings
 from streams.rules import Rules
@@ -32,18 +35,22 @@ Leave = Callable[[BaseException], None]
 class LearnerAgent:
     """The app, its four tables and its agent; ``trees`` is asked before each batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a worker is made of
         self,
         settings: Settings,
         rules: Rules,
         trees: Callable[[], Trees],
         leave: Leave,
         partitions: int,
+        *,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._settings = settings
         self._rules = rules
         self._trees = trees
         self._leave = leave
+        self._metrics = metrics or WorkerMetrics()
+        self._metrics.started(partitions, trees)
         self._owners: dict[TP, PartitionOwner] = {}
         self._past_counts: Counter[str] = Counter()
         self.app = _app(settings)
@@ -76,8 +83,9 @@ class LearnerAgent:
         stream = stream.noack()
         async for event in stream.events():
             events = [event, *self._queued(stream, event)]
+            lists = [e.message.value for e in events]
             try:
-                await self._owners[event.message.tp].handle([e.message.value for e in events])
+                self._metrics.committed(lists, *await self._owners[event.message.tp].handle(lists))
             except BaseException as error:
                 self._leave(error)
                 # Never let Faust restart the actor: it would go on after a batch in doubt.
@@ -110,21 +118,32 @@ class LearnerAgent:
                 self._trees,
                 self._rules,
             )
+            began = time.monotonic()
             try:
                 await owner.take_over()
             except BaseException:
                 await owner.give_up()  # another rebalance came in between, or Kafka is away
                 raise
             self._owners[tp] = owner
+            self._metrics.taken_over(
+                tp.partition, time.monotonic() - began, partial(self._behind, tp)
+            )
             log.info("partition taken over", partition=tp.partition, restored=owner.restored)
 
     def _reading_from(self, starts: Mapping[TP, int]) -> None:
         for tp, offset in starts.items():
             self._owners[tp].expect(offset)
 
+    def _behind(self, tp: TP) -> int | None:
+        owner = self._owners.get(tp)
+        if owner is None or owner.committed is None:
+            return None
+        return cast(ListConsumer, self.app.consumer).behind(tp, owner.committed)
+
     async def _give_up(self, tp: TP) -> None:
         owner = self._owners.pop(tp)
         self._past_counts += owner.counts
+        self._metrics.given_up(tp.partition)
         await owner.give_up()
         log.info("partition given up", partition=tp.partition)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
@@ -34,11 +35,20 @@ class SkippedRecords(RuntimeError):
     """Our own reading left records out: the state would miss them for good, so we stop."""
 
 
+class Handled(NamedTuple):
+    """A batch that is committed; ``seconds`` it took, of them ``transaction_seconds`` Kafka."""
+
+    batch: Batch
+    seconds: float
+    transaction_seconds: float
+
+
 class PartitionOwner:
     """One partition of ``learner.events``, from taking it over to giving it up.
 
     ``trees`` is asked before each list, so a new version is picked up between two lists.
-    ``counts`` adds up what happened to the records (see `streams.batch.Batch`).
+    ``counts`` adds up what happened to the records (see `streams.batch.Batch`). ``committed`` is
+    the offset up to which everything is folded; ``None`` until reading has begun.
     """
 
     def __init__(
@@ -62,6 +72,7 @@ class PartitionOwner:
         self._next: int | None = None
         self._adopted: dict[TreeId, int] | None = None
         self.restored = 0
+        self.committed: int | None = None
         self.counts: Counter[str] = Counter()
 
     async def take_over(self) -> None:
@@ -81,9 +92,9 @@ class PartitionOwner:
 
     def expect(self, offset: int) -> None:
         """Says where reading (re)starts; lists must follow each other from there."""
-        self._next = offset
+        self._next = self.committed = offset
 
-    async def handle(self, lists: list[RecordList]) -> None:
+    async def handle(self, lists: list[RecordList]) -> Handled:
         """Folds the lists as one batch and commits it; state changes only once Kafka has it.
 
         Raises:
@@ -91,6 +102,7 @@ class PartitionOwner:
             aiokafka.errors.KafkaError, TimeoutError: the batch may or may not be committed; the
                 process has to be left, since only the next owner can tell.
         """
+        began = time.monotonic()
         for fetched in lists:
             if self._next is not None and fetched.start > self._next:
                 raise SkippedRecords(
@@ -104,14 +116,17 @@ class PartitionOwner:
         batch = process(records, self._tables, trees, self._rules, source)
         changed = _encoded(batch)
         adoption = self._adoption(batch, trees)
+        sent = time.monotonic()
         await asyncio.wait_for(
             self._producer.commit(self._outgoing(batch, changed, adoption), lists[-1].end),
             self._settings.worker.transaction_wait_seconds,
         )
         self._tables.apply(changed)
+        self.committed = lists[-1].end
         if adoption is not None:
             self._adopted = adoption.versions
         self.counts += batch.counts
+        done = time.monotonic()
         if batch.counts["replayed"]:
             log.warning(
                 "records stand at offsets that were folded before, and were passed over: was "
@@ -119,6 +134,7 @@ class PartitionOwner:
                 partition=self._source.partition,
                 records=batch.counts["replayed"],
             )
+        return Handled(batch, done - began, done - sent)
 
     def _adoption(self, batch: Batch, trees: Trees) -> TreeAdoption | None:
         """What to tell if this batch was decided by other versions than the one before, or is the
@@ -133,6 +149,10 @@ class PartitionOwner:
     def _outgoing(
         self, batch: Batch, changed: Encoded, adoption: TreeAdoption | None
     ) -> Iterator[Outgoing]:
+        if adoption is not None and self._adopted is None:
+            # Beside the first decisions by it, so that none is ever there without its set.
+            prompts = self._rules.prompts.set
+            yield Outgoing(topics.PROMPT_SETS, prompts.version.encode(), encode(prompts), 0)
         if adoption is not None:
             partition = str(adoption.partition).encode()
             yield Outgoing(topics.ADOPTIONS, partition, encode(adoption))

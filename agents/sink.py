@@ -26,6 +26,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from agents import topics
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
+from agents.metrics_sink import SinkMetrics
 from agents.sink_batch import Batch, gather
 from agents.sink_letters import SinkLetters
 from agents.sink_records import made_record
@@ -71,6 +72,7 @@ async def run_sinks(
     sinks: Sequence[Sink],
     stop: asyncio.Event,
     on_progress: Progress | None = None,
+    metrics: SinkMetrics | None = None,
 ) -> list[SinkProgress]:
     """Each sink by itself, until ``stop``; ``on_progress`` about once a second for each.
 
@@ -78,7 +80,7 @@ async def run_sinks(
         BrokerUnavailable: Kafka or one of the topics is not there.
         Exception: a sink met what it cannot mend; nothing of that batch is committed.
     """
-    agents = [SinkAgent(settings, sink, on_progress) for sink in sinks]
+    agents = [SinkAgent(settings, sink, on_progress, metrics) for sink in sinks]
     tasks = [asyncio.create_task(agent.run(stop)) for agent in agents]
     try:
         await asyncio.gather(*tasks)
@@ -92,8 +94,15 @@ async def run_sinks(
 class SinkAgent:
     """One sink and its consumer group."""
 
-    def __init__(self, settings: Settings, sink: Sink, on_progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sink: Sink,
+        on_progress: Progress | None = None,
+        metrics: SinkMetrics | None = None,
+    ) -> None:
         self._settings = settings
+        self._metrics = metrics or SinkMetrics()
         self._sink = sink
         self._names = topic_names(settings.worker.app_id, sink.topics)
         self._rules = rules(settings.worker)
@@ -127,7 +136,7 @@ class SinkAgent:
             )
             for record, reason in batch.unreadable:
                 await self._letters.unreadable(record, reason)
-                self.progress.refused += 1
+                self._count_refused()
             if batch.records and not await self._write(batch.records, stop):
                 return
             await self._commit(batch, stop)
@@ -140,18 +149,27 @@ class SinkAgent:
         while todo:
             part = todo.pop()
             try:
-                write = functools.partial(self._sink.write, part)
+                write = functools.partial(self._write_once, part)
                 if not await self._until_done(write, stop, self._begin):
                     return False
                 self.progress.written += len(part)
             except RecordRefused as refused:
                 if len(part) == 1:
                     await self._letters.refused(part[0], str(refused))
-                    self.progress.refused += 1
+                    self._count_refused()
                 else:
                     half = len(part) // 2
                     todo += [part[half:], part[:half]]
         return True
+
+    async def _write_once(self, part: Sequence[SinkRecord]) -> None:
+        began = time.monotonic()
+        await self._sink.write(part)
+        self._metrics.written(self._sink.name, len(part), time.monotonic() - began)
+
+    def _count_refused(self) -> None:
+        self.progress.refused += 1
+        self._metrics.refused(self._sink.name)
 
     async def _until_done(self, work: Work, stop: asyncio.Event, again: Work | None = None) -> bool:
         """Tries for as long as the store is away, after the first time ``again`` before ``work``;
@@ -165,10 +183,12 @@ class SinkAgent:
                 if not self.progress.error:
                     log.warning("store is away", store=self._sink.name, reason=str(error))
                 self.progress.error = str(error)
+                self._metrics.away(self._sink.name, away=True)
             else:
                 if self.progress.error:
                     log.info("store is back", store=self._sink.name)
                 self.progress.error = ""
+                self._metrics.away(self._sink.name, away=False)
                 return True
             await self._tell()
             if await _set_within(stop, pause):
@@ -200,12 +220,14 @@ class SinkAgent:
 
     async def _tell(self, *, now: bool = False) -> None:
         at = time.monotonic()
-        if self._on_progress is None or (at - self._told < _PROGRESS_SECONDS and not now):
+        if at - self._told < _PROGRESS_SECONDS and not now:
             return
         self._told = at
         with contextlib.suppress(IllegalStateError):  # partitions are moving: the last figure
             self.progress.behind = await self._behind()
-        self._on_progress(self.progress)
+        self._metrics.behind(self._sink.name, self.progress.behind)
+        if self._on_progress is not None:
+            self._on_progress(self.progress)
 
     async def _behind(self) -> int:
         behind = 0

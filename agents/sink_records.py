@@ -18,6 +18,7 @@ from schemas.errors import InvalidRecord
 from schemas.event import LearnerEvent, event_adapter
 from schemas.example import example_adapter
 from schemas.profile import profile_adapter
+from schemas.prompt import prompt_set_adapter
 from schemas.state import encode
 from schemas.topics import (
     CHAT,
@@ -26,6 +27,7 @@ from schemas.topics import (
     DELIVERY_LOG,
     EVENTS,
     EXAMPLES,
+    PROMPT_SETS,
     TREE_VERSIONS,
 )
 from schemas.tree import TreeDocument
@@ -41,6 +43,7 @@ _VALIDATE: dict[str, Callable[[bytes], object]] = {
     DELIVERY_LOG: delivery_adapter.validate_json,
     EXAMPLES: example_adapter.validate_json,
     TREE_VERSIONS: TreeDocument.model_validate_json,
+    PROMPT_SETS: prompt_set_adapter.validate_json,
     DEAD_LETTERS: DeadLetter.model_validate_json,
     "profile": profile_adapter.validate_json,
     "behavior": behavior_adapter.validate_json,

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.producer import sender
 
 from agents.kafka_client import connection
 from config.settings import KafkaSettings
@@ -20,26 +21,42 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 _TIMEOUT_MS = 60_000
 """For a starved machine. A dead worker's transaction ends sooner: the next owner fences it."""
 _RETRY_BACKOFF_MS = 5
+# A transaction begun while the one before is still being wound up, which takes a few milliseconds,
+# is tried again; aiokafka would wait 20 ms.
+sender.BACKOFF_OVERRIDE = 0.002
 
 
 class Outgoing(NamedTuple):
-    """A record to send to ``topic``, in the partition that its cause came from."""
+    """A record to send to ``topic``, in the partition that its cause came from unless one is
+    named."""
 
     topic: str
     key: bytes
     value: bytes | None
+    partition: int | None = None
 
 
 class PartitionProducer:
-    """The transactional producer of one source partition."""
+    """The transactional producer of one source partition.
 
-    def __init__(self, kafka: KafkaSettings, app_id: str, source: TopicPartition) -> None:
+    Args:
+        app_id: the consumer group, and the prefix of the transactional id.
+        timeout_ms: how long a transaction that nobody ends or fences stands in readers' way.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        app_id: str,
+        source: TopicPartition,
+        timeout_ms: int = _TIMEOUT_MS,
+    ) -> None:
         self._source = source
         self._group = app_id
         self._producer = AIOKafkaProducer(
             **connection(kafka),
             transactional_id=f"{app_id}-{source.partition}",
-            transaction_timeout_ms=_TIMEOUT_MS,
+            transaction_timeout_ms=timeout_ms,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
@@ -52,35 +69,38 @@ class PartitionProducer:
     async def stop(self) -> None:
         await self._producer.stop()
 
-    async def commit(self, outgoing: Iterable[Outgoing], next_offset: int) -> None:
+    async def commit(self, outgoing: Iterable[Outgoing], next_offset: int | None = None) -> None:
         """Sends the records and the offset to read from next, all or nothing.
 
         1. begin
         2. every record into batches by topic, handed over without waiting for each
-        3. the source's next offset
+        3. the source's next offset; ``None``: it is among the records
         4. all deliveries awaited (a commit does not fail for a lost one)
         5. commit
         """
         producer = self._producer
         await producer.begin_transaction()
         deliveries = await self._send(outgoing)
-        await producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
+        if next_offset is not None:
+            await producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
         await asyncio.gather(*deliveries)
         await producer.commit_transaction()
 
     async def _send(self, outgoing: Iterable[Outgoing]) -> list[asyncio.Future[object]]:
-        by_topic: dict[str, list[Outgoing]] = {}
+        by_place: dict[tuple[str, int], list[Outgoing]] = {}
         for record in outgoing:
-            by_topic.setdefault(record.topic, []).append(record)
+            named = record.partition
+            place = record.topic, self._source.partition if named is None else named
+            by_place.setdefault(place, []).append(record)
         deliveries: list[asyncio.Future[object]] = []
-        for topic, records in by_topic.items():
-            deliveries += await self._send_topic(topic, records)
+        for (topic, partition), records in by_place.items():
+            deliveries += await self._send_to(topic, partition, records)
         return deliveries
 
-    async def _send_topic(
-        self, topic: str, records: list[Outgoing]
+    async def _send_to(
+        self, topic: str, partition: int, records: list[Outgoing]
     ) -> list[asyncio.Future[object]]:
-        producer, partition = self._producer, self._source.partition
+        producer = self._producer
         deliveries = []
         batch = producer.create_batch()
         for record in records:

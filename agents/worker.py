@@ -17,11 +17,14 @@ from agents import topics
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
 from agents.learner import LearnerAgent
+from agents.metrics_worker import WorkerMetrics
+from agents.prompt_sets import prompts_in
 from agents.tree_versions import TreeVersions
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from schemas.errors import BrokerUnavailable
 from schemas.tree import TreeDocument
+from streams.prompt import PLAIN, Prompts
 from streams.rules import Rules
 from streams.scoring import compile_tree
 from streams.step import Trees
@@ -34,26 +37,37 @@ Progress = Callable[[Counter[str]], None]
 _PROGRESS_SECONDS = 0.05
 
 
-def rules(worker: WorkerSettings) -> Rules:
-    """The settings that decide, as the pure parts take them."""
+def rules(worker: WorkerSettings, prompts: Prompts = PLAIN) -> Rules:
+    """The settings that decide, as the pure parts take them.
+
+    Args:
+        prompts: `agents.prompt_sets.prompts_in` the folder of the settings, for who decides; who
+            only judges events needs none.
+    """
     return Rules(
         max_event_bytes=worker.max_event_bytes,
         future_tolerance=timedelta(seconds=worker.future_tolerance_seconds),
         horizon=timedelta(days=worker.horizon_days),
         decide_on_every_event=worker.decide_on_every_event,
+        prompts=prompts,
     )
 
 
 async def run_worker(
-    settings: Settings, stop: asyncio.Event, on_progress: Progress | None = None
+    settings: Settings,
+    stop: asyncio.Event,
+    on_progress: Progress | None = None,
+    metrics: WorkerMetrics | None = None,
 ) -> Counter[str]:
     """Works until ``stop`` is set; returns what happened to the records, by outcome.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached, or our topics are not there.
+        InvalidSetting: the prompts cannot be used.
         Exception: whatever the worker had to leave for. The state is in doubt then: end the
             process without any further clean-up.
     """
+    decides = rules(settings.worker, prompts_in(settings.prompts.folder))
     partitions = await _partitions(settings.kafka, settings.worker.app_id)
     trees = CurrentTrees()
     versions = None if settings.worker.pin_trees else TreeVersions(settings.kafka, trees.adopt)
@@ -65,7 +79,7 @@ async def run_worker(
         if not failed.done():
             failed.set_exception(error)
 
-    agent = LearnerAgent(settings, rules(settings.worker), trees.compiled, leave, partitions)
+    agent = LearnerAgent(settings, decides, trees.compiled, leave, partitions, metrics=metrics)
     await agent.start()
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -123,7 +137,7 @@ async def _partitions(kafka: KafkaSettings, app_id: str) -> int:
         topics.ADOPTIONS,
     ]
     counts = {name: len(cluster.partitions_for_topic(name) or ()) for name in cluster.topics()}
-    for name in (topics.EVENTS, *co_partitioned, topics.TREE_VERSIONS):
+    for name in (topics.EVENTS, *co_partitioned, topics.TREE_VERSIONS, topics.PROMPT_SETS):
         if not counts.get(name):
             raise BrokerUnavailable(f"topic {name} is not there: run `learner topics create`")
     for name in co_partitioned:

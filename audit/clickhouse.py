@@ -23,6 +23,7 @@ from sinks.clickhouse_tables import (
     RECORD,
     Column,
     Table,
+    is_learners,
 )
 from sinks.contract import SinkRecord
 
@@ -67,6 +68,8 @@ class ClickhouseAudit:
         for table in (EVENTS, ENGAGEMENT_LOG):
             told = {column.name: self._told(column, record) for column in table.columns}
             yield Row(table.name, identity, told)
+        if not is_learners(value):
+            return
         added = self._days.setdefault((value["user_id"], course, day), _Day())
         if first:
             added.add(value)

@@ -16,7 +16,8 @@ from schemas.topics import TREE_VERSIONS
 from sinks.contract import SinkRecord
 from sinks.duckdb import ALL, DuckdbSink
 from sinks.duckdb_file import copied
-from sinks.duckdb_tables import OFFSET, PARTITION, RECORD, TABLES, VIEWS, Column, Table, View
+from sinks.duckdb_table import OFFSET, PARTITION, RECORD, Column, Table, View
+from sinks.duckdb_tables import TABLES, VIEWS
 
 _ROWS_AT_ONCE = 2_000
 

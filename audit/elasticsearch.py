@@ -1,4 +1,4 @@
-"""What must stand in Elasticsearch, and what does: every event but chat, with all its fields."""
+"""What must stand in Elasticsearch, and what does: every event and chat message, field by field."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ from contextlib import aclosing
 
 from audit.rows import Row, plain
 from config.settings import ElasticsearchSettings
-from schemas.topics import EVENTS
 from sinks.contract import SinkRecord
-from sinks.elasticsearch import CHAT, interaction_id
+from sinks.elasticsearch import ElasticsearchSink
 from sinks.elasticsearch_client import answering, connect, hits
+from sinks.elasticsearch_indices import CONVERSATIONS, INTERACTIONS
 
-_TABLE = "interactions"
+_TABLES = {"interactions": INTERACTIONS, "conversations": CONVERSATIONS}
 
 
 class ElasticsearchAudit:
-    """Compares the whole event, field by field, with ``_source``.
+    """Compares the whole record, field by field, with ``_source``.
 
     ``_source`` holds only fields that the index has (another is refused), and times as they were
     told, to the microsecond.
     """
 
-    name = "elasticsearch"
-    topics: tuple[str, ...] = (EVENTS,)
-    tables: tuple[str, ...] = (_TABLE,)
+    name = ElasticsearchSink.name
+    topics = ElasticsearchSink.topics
+    tables: tuple[str, ...] = tuple(_TABLES)
 
     def __init__(self, settings: ElasticsearchSettings) -> None:
         self._settings = settings
 
     def expected(self, record: SinkRecord) -> Iterator[Row]:
-        """One document for an event, none for a chat message."""
-        if record.value is not None and record.value["type"] != CHAT:
-            yield Row(_TABLE, interaction_id(record.value), plain(record.value))
+        """One document for an event that is no chat message, and one for a chat record."""
+        for table, index in _TABLES.items():
+            value = record.value
+            if record.topic == index.topic and value is not None and index.takes(value):
+                yield Row(table, index.id_of(value), plain(value))
 
     async def stored(self) -> AsyncIterator[Row]:
-        """Every document as the index is now, in its own order."""
+        """Every document as the indices are now, in their own order."""
         client = connect(self._settings)
         try:
-            with answering(client):
-                await client.indices.refresh(index=self._settings.index)
-            everything = hits(client, self._settings.index, lambda: {"match_all": {}})
-            async with aclosing(everything) as found:
-                async for hit in found:
-                    yield Row(_TABLE, hit["_id"], plain(hit["_source"]))
+            for table, index in _TABLES.items():
+                alias = index.alias(self._settings)
+                with answering(client):
+                    await client.indices.refresh(index=alias)
+                everything = hits(client, alias, lambda: {"match_all": {}})
+                async with aclosing(everything) as found:
+                    async for hit in found:
+                        yield Row(table, hit["_id"], plain(hit["_source"]))
         finally:
             await client.close()

@@ -14,9 +14,10 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader, connection
+from agents.prompt_sets import published_sets
 from agents.topic_reader import partitions_of, read_topic
 from agents.topics import ADOPTIONS, EVENTS, TREE_VERSIONS
-from audit.expectation import Versions
+from audit.expectation import PromptSets, Versions
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings
 from schemas.adoption import TreeAdoption, adoption_adapter
@@ -122,6 +123,10 @@ class KafkaLog:
                 tree = TreeDocument.model_validate_json(record.value)
                 known.setdefault((tree.tree_id, tree.version), tree)
         return known
+
+    async def prompt_sets(self) -> PromptSets:
+        """Every set of prompts that a worker has decided with."""
+        return await published_sets(self._kafka)
 
     async def adoptions(self) -> dict[int, list[TreeAdoption]]:
         """By partition of ``learner.events``, in order."""

@@ -1,4 +1,4 @@
-"""What Redis holds, against what the topics say: latest decisions, and thresholds in force.
+"""What Redis holds, against what the topics say: latest decisions, deliveries, thresholds in force.
 
 A key that was dropped after ``expire_days`` is missing here, as it is for every reader.
 """
@@ -13,9 +13,18 @@ from redis.asyncio import Redis
 
 from audit.rows import Row, plain
 from config.settings import RedisSettings
-from schemas.topics import DECISIONS
+from schemas.topics import DECISIONS, DELIVERY_LOG
 from sinks.contract import SinkRecord
-from sinks.redis import DECISION, HIGHEST, THRESHOLDS, RedisSink, connect, redis_errors
+from sinks.redis import (
+    DECISION,
+    DELIVERY,
+    HIGHEST,
+    THRESHOLDS,
+    RedisSink,
+    connect,
+    newest_deliveries,
+    redis_errors,
+)
 
 _KEYS_AT_ONCE = 500
 
@@ -25,7 +34,7 @@ class RedisAudit:
 
     name = RedisSink.name
     topics = RedisSink.topics
-    tables: tuple[str, ...] = ("latest_decisions", "thresholds")
+    tables: tuple[str, ...] = ("latest_decisions", "latest_deliveries", "thresholds")
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
@@ -36,6 +45,9 @@ class RedisAudit:
         if record.topic == DECISIONS:
             id_ = f"{value['user_id']}:{value['tree_id']}"
             yield Row("latest_decisions", id_, plain(value))
+        elif record.topic == DELIVERY_LOG:
+            for key in newest_deliveries((record,)):
+                yield Row("latest_deliveries", key.removeprefix(DELIVERY), plain(value))
         else:
             row = {**plain(value), "highest_version": value["version"]}
             yield Row("thresholds", value["tree_id"], row)
@@ -45,22 +57,24 @@ class RedisAudit:
         client = connect(self._settings)
         try:
             with redis_errors(client):
-                async for id_, row in _decisions(client):
+                async for id_, row in _latest(client, DECISION):
                     yield Row("latest_decisions", id_, row)
+                async for id_, row in _latest(client, DELIVERY):
+                    yield Row("latest_deliveries", id_, row)
                 async for id_, row in _thresholds(client):
                     yield Row("thresholds", id_, row)
         finally:
             await client.aclose()
 
 
-async def _decisions(client: Redis) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    async for keys in _scan(client, DECISION):
+async def _latest(client: Redis, prefix: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async for keys in _scan(client, prefix):
         pipeline = client.pipeline(transaction=False)
         for key in keys:
             pipeline.hget(key, "record")
         for key, record in zip(keys, await pipeline.execute(), strict=True):
             if record is not None:  # otherwise dropped meanwhile
-                yield key.decode().removeprefix(DECISION), orjson.loads(record)
+                yield key.decode().removeprefix(prefix), orjson.loads(record)
 
 
 async def _thresholds(client: Redis) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from agents.learner import LearnerAgent
+from agents.prompt_sets import prompts_in
 from bench.per_event_agent import PerEventAgent
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, WorkerSettings
@@ -31,7 +32,8 @@ async def run(kind: str, settings: Settings, events: int) -> dict[str, float]:
     handled: Callable[[], int]
     delivered: Callable[[], Awaitable[object]] | None = None
     if kind == "lists":
-        agent = LearnerAgent(settings, Rules(), lambda: trees, _leave, partitions)
+        decides = Rules(prompts=prompts_in(None))
+        agent = LearnerAgent(settings, decides, lambda: trees, _leave, partitions)
         handled = lambda: sum(agent.counts.values())  # noqa: E731
         await agent.start()
     else:

@@ -14,6 +14,7 @@ import faust
 from faust.types import EventT, StreamT
 
 from agents import topics
+from agents.prompt_sets import prompts_in
 from config.settings import Settings
 from schemas.state import encode
 from streams.batch import Source, process
@@ -29,6 +30,7 @@ class PerEventAgent:
     def __init__(self, settings: Settings, trees: Trees, partitions: int) -> None:
         self.folded = 0
         self._trees = trees
+        self._rules = Rules(prompts=prompts_in(None))
         # Decoded values are kept beside the tables, as ours are: decoding is not what is compared.
         self._decoded = MemoryTables()
         worker, kafka = settings.worker, settings.kafka
@@ -69,7 +71,7 @@ class PerEventAgent:
             datetime.fromtimestamp(message.timestamp, UTC),
         )
         source = Source(topics.EVENTS, message.partition)
-        batch = process((record,), self._decoded, self._trees, Rules(), source)
+        batch = process((record,), self._decoded, self._trees, self._rules, source)
         for table, changes in batch.tables.changed.items():
             for key, value in changes.items():
                 if value is None:

@@ -140,7 +140,7 @@ def _sampled(line: bytes) -> bool:
 def _show(report: dict[str, dict[str, object]]) -> None:
     for store, found in report.items():
         tables = found["tables"]
-        assert isinstance(tables, dict)  # noqa: S101
+        assert isinstance(tables, dict)
         for name, table in tables.items():
             _say(
                 f"{store:>13} {name:<22} {table['rows']:>9,} rows  {table['missing']} missing  "

@@ -7,11 +7,13 @@ topic; of what several feed, Redis takes each message once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
@@ -32,10 +34,13 @@ _POLL_MS = 200
 _FETCH_WAIT_MS = 20
 _FEED_RECORDS = 500
 _PAUSE_SECONDS = 0.3
+_STOP_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+"""How often Redis is asked whether it still has everything, while nobody speaks."""
 
 
 class _PositionLost(Exception):
-    """Redis has come back empty."""
+    """Redis has come back empty, or with an older state."""
 
 
 class ChatFeed:
@@ -50,8 +55,17 @@ class ChatFeed:
             settings.kafka, fetch_max_wait_ms=_FETCH_WAIT_MS, auto_offset_reset="earliest"
         )
         self._shown: dict[TopicPartition, int] = {}
+        self._fed: dict[TopicPartition, int] = {}
+        self.reading = asyncio.Event()
+        """Set once Kafka is being read."""
         self.ready = asyncio.Event()
         """Set while what stands on Kafka is in Redis, but for what comes in now."""
+
+    def has_all(self, positions: Mapping[int, int]) -> bool:
+        """Whether a Redis that stands at these `LiveQueue.positions` has all that was shown."""
+        return self.reading.is_set() and all(
+            positions.get(tp.partition, -1) >= shown for tp, shown in self._shown.items()
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``. While Redis is away it waits; nothing is shown that Redis has not.
@@ -64,20 +78,29 @@ class ChatFeed:
                 await self._consumer.start()
                 partitions = await partitions_of(self._consumer, CHAT)
                 self._shown = dict(await self._consumer.end_offsets(partitions))
+            self.reading.set()
+            told = ""
             while not stop.is_set():
                 try:
                     await self._catch_up(partitions)
                     self.ready.set()
+                    told = ""
                     await self._follow(stop)
                 except _PositionLost:
-                    log.warning("Redis came back empty: sessions are fed to it again")
-                except StoreUnavailable as error:
-                    if self.ready.is_set():
-                        log.warning("chat waits for Redis", reason=str(error))
+                    log.warning("Redis lost what it had: sessions are fed to it again")
+                except (StoreUnavailable, KafkaError) as error:
+                    reason = str(error) or type(error).__name__
+                    if reason != told:
+                        log.warning("chat waits for Redis or Kafka", reason=reason)
+                    told = reason
                     await asyncio.sleep(_PAUSE_SECONDS)
                 self.ready.clear()
         finally:
-            await self._consumer.stop()
+            # aiokafka's fetcher misses a cancel that comes while it leaves an assignment, and
+            # `stop` would wait for it for ever (aiokafka/consumer/fetcher.py:506): the time-out
+            # cancels it again.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._consumer.stop(), _STOP_SECONDS)
 
     async def _catch_up(self, partitions: list[TopicPartition]) -> None:
         """From where Redis stands, or from the history's beginning, to each partition's end.
@@ -104,6 +127,7 @@ class ChatFeed:
         self, tp: TopicPartition, end: int, answered: frozenset[str], *, first: bool
     ) -> int:
         at: int = await self._consumer.position(tp)
+        self._fed[tp] = at
         if at >= end:
             await self._take(tp, [], at, first=first)
         while at < end:
@@ -117,20 +141,29 @@ class ChatFeed:
     async def _start(self, tp: TopicPartition) -> tuple[int, bool]:
         """Where to go on, and whether Redis knows nothing of the partition."""
         known = await self._queue.position(tp.partition)
+        end: int = (await self._consumer.end_offsets([tp]))[tp]
         if known is not None:
+            if known > end:
+                raise StoreUnavailable(
+                    f"Redis holds {CHAT}/{tp.partition} up to {known:,}, but that ends at {end:,}: "
+                    "was the topic made anew? Then delete the keys chat:* from Redis"
+                )
             return known, False
         since = round((datetime.now(UTC) - self._history).timestamp() * 1000)
         found = (await self._consumer.offsets_for_times({tp: since}))[tp]
-        if found is not None:
-            return found.offset, True
-        end: int = (await self._consumer.end_offsets([tp]))[tp]
-        return end, True
+        return (end if found is None else found.offset), True
 
     async def _follow(self, stop: asyncio.Event) -> None:
+        clock = asyncio.get_running_loop().time
+        look_at = clock() + _LOOK_SECONDS
         while not stop.is_set():
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
             for tp, records in fetched.items():
                 await self._take(tp, records, records[-1].offset + 1)
+            if clock() >= look_at:
+                if not self.has_all(await self._queue.positions()):
+                    raise _PositionLost
+                look_at = clock() + _LOOK_SECONDS
 
     async def _take(
         self,
@@ -143,9 +176,15 @@ class ChatFeed:
     ) -> None:
         entries = _entries(records)
         if not await self._queue.feed(
-            tp.partition, entries, next_offset, first=first, answered=answered
+            tp.partition,
+            entries,
+            next_offset,
+            since=self._fed[tp],
+            first=first,
+            answered=answered,
         ):
             raise _PositionLost
+        self._fed[tp] = next_offset
         shown = self._shown[tp]
         if new := [entry for entry in entries if entry.id >= shown]:
             self._on_entries(new)

@@ -10,65 +10,36 @@ not a cluster: the script's keys stand in one place. A session is named "user_id
     chat:requests:{p}        stream: a partition's learner messages that wait for an answer
     chat:answered:{event}    there once a message was answered
     chat:owner:{session}     the expert who answers this session
+    chat:taken               hash: session → when that began (event_id) and the expert
+    chat:ended:{session}     there once the learner ended it
     chat:open                sorted set: sessions by the time of their last message
+    chat:expert:{expert}     there while the expert is connected somewhere
     chat:live:{session}      channel: pieces of answers as they are written
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import structlog
 from redis.asyncio.client import PubSub
 
+from chat.feed_script import FEED
 from config.settings import ChatSettings, RedisSettings
 from schemas.chat import ENDED, JOINED, LEFT, ChatRecord, chat_adapter
 from schemas.state import encode
 from sinks.redis import connect, redis_errors
 
+log = structlog.get_logger(__name__)
+
 _POSITION = "chat:position"
 _OPEN = "chat:open"
+_TAKEN = "chat:taken"
 _MOST_OPEN = 10_000
 _AT_ONCE = 100
 """Records in one run of the script, during which Redis does nothing else."""
-
-_FEED = """
-local partition, first, next_offset = ARGV[1], ARGV[2], ARGV[3]
-local seconds, most, most_open = ARGV[4], ARGV[5], ARGV[6]
-local at = tonumber(redis.call('HGET', KEYS[1], partition) or -1)
-if at < 0 and first == '0' then return 0 end
-for i = 7, #ARGV, 7 do
-  local offset, session, kind, event = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local about, moment, record = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
-  if tonumber(offset) >= at then
-    local stream, id = 'chat:session:' .. session, offset .. '-1'
-    redis.call('XADD', stream, 'MAXLEN', '~', most, id, 'record', record)
-    redis.call('EXPIRE', stream, seconds)
-    redis.call('ZADD', KEYS[2], moment, session)
-    if kind == 'request' then
-      local owner, answered = 'chat:owner:' .. session, 'chat:answered:' .. event
-      if redis.call('EXISTS', owner, answered) == 0 then
-        redis.call('XADD', 'chat:requests:' .. partition, id, 'record', record)
-      end
-    elseif kind == 'joined' then
-      redis.call('SET', 'chat:owner:' .. session, about, 'EX', seconds)
-    elseif kind == 'left' then
-      redis.call('DEL', 'chat:owner:' .. session)
-    elseif kind == 'ended' then
-      redis.call('DEL', 'chat:owner:' .. session)
-      redis.call('ZREM', KEYS[2], session)
-    elseif about ~= '' then
-      redis.call('SET', 'chat:answered:' .. about, 1, 'EX', seconds)
-    end
-  end
-end
-redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(most_open))
-if tonumber(next_offset) > at then redis.call('HSET', KEYS[1], partition, next_offset) end
-return 1
-"""
-"""KEYS: positions, open sessions. An entry's id ends in 1, as Redis takes no 0-0. Returns 0 if
-Redis has lost its position, and so everything else."""
 
 _ANSWERED_AHEAD = "answered"
 """The kind of a request whose answer stands further on in the log: it need not be queued."""
@@ -79,6 +50,24 @@ class Entry(NamedTuple):
 
     id: int
     record: ChatRecord
+
+
+class Resumed(NamedTuple):
+    """``entries``: those from an id on, the id itself among them if Redis still has it.
+    ``positions``: how far Redis had each partition then."""
+
+    entries: list[Entry]
+    ended: bool
+    positions: dict[int, int]
+
+
+class Taken(NamedTuple):
+    """A session that an expert has; ``joined_id``: the ``event_id`` with which that began."""
+
+    user_id: str
+    session_id: str
+    joined_id: str
+    expert: str
 
 
 def session_name(user_id: str, session_id: str) -> str:
@@ -93,7 +82,7 @@ class LiveQueue:
         self._client: Any = connect(redis)  # its own types know too little of replies
         self._seconds = chat.history_seconds
         self._most = chat.session_entries
-        self._feed = self._client.register_script(_FEED)
+        self._feed = self._client.register_script(FEED)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -104,12 +93,13 @@ class LiveQueue:
             found = await self._client.hget(_POSITION, str(partition))
         return None if found is None else int(found)
 
-    async def feed(
+    async def feed(  # noqa: PLR0913
         self,
         partition: int,
         entries: Sequence[Entry],
         next_offset: int,
         *,
+        since: int = 0,
         first: bool = False,
         answered: frozenset[str] = frozenset(),
     ) -> bool:
@@ -117,24 +107,51 @@ class LiveQueue:
 
         Args:
             next_offset: where the log goes on after these entries.
+            since: where these begin: all before was fed.
             first: whether a Redis that knows no position is to begin with these.
             answered: messages (``event_id``) whose answers stand further on in the log.
 
         Returns:
-            false if Redis has lost its position: fill it again from the log.
+            false if Redis has lost what was before: fill it again from the log.
         """
         for start in range(0, max(len(entries), 1), _AT_ONCE):
             part = entries[start : start + _AT_ONCE]
             done = next_offset if start + _AT_ONCE >= len(entries) else part[-1].id + 1
             arguments: list[Any] = [
-                partition, int(first), done, self._seconds, self._most, _MOST_OPEN,
+                partition, since, int(first), done, self._seconds, self._most, _MOST_OPEN,
             ]  # fmt: skip
             for entry in part:
                 arguments += _told(entry, answered)
             with redis_errors(self._client):
-                if not await self._feed(keys=[_POSITION, _OPEN], args=arguments):
-                    return False
+                fed = await self._feed(keys=[_POSITION, _OPEN, _TAKEN], args=arguments)
+            if not fed:
+                return False
+            if fed > 1:
+                log.error(
+                    "messages out of order are not shown: send a learner's events to one partition "
+                    "(keyed by user_id, by Kafka's own partitioner, murmur2)",
+                    partition=partition,
+                    messages=fed - 1,
+                )
+            since = done
         return True
+
+    async def positions(self) -> dict[int, int]:
+        """The offset up to which each partition was fed; those that Redis knows."""
+        with redis_errors(self._client):
+            return _positions(await self._client.hgetall(_POSITION))
+
+    async def resume(self, user_id: str, session_id: str, after: int = -1) -> Resumed:
+        """What a connection needs to go on from ``after``, all of it as at one moment."""
+        name = session_name(user_id, session_id)
+        with redis_errors(self._client):
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.xrange(f"chat:session:{name}", min=f"{after}-1" if after >= 0 else "-")
+            pipeline.exists(f"chat:ended:{name}")
+            pipeline.hgetall(_POSITION)
+            found, ended, positions = await pipeline.execute()
+        entries = [_entry(id_, fields) for id_, fields in found]
+        return Resumed(entries, bool(ended), _positions(positions))
 
     async def session(self, user_id: str, session_id: str, after: int = -1) -> list[Entry]:
         """The messages of a session that Redis holds, those after an id, in order."""
@@ -142,6 +159,13 @@ class LiveQueue:
         with redis_errors(self._client):
             found = await self._client.xrange(stream, min=f"({after}-1" if after >= 0 else "-")
         return [_entry(id_, fields) for id_, fields in found]
+
+    async def latest(self, user_id: str, session_id: str, most: int) -> list[Entry]:
+        """The newest messages of a session that Redis holds, at most so many, in order."""
+        stream = f"chat:session:{session_name(user_id, session_id)}"
+        with redis_errors(self._client):
+            found = await self._client.xrevrange(stream, count=most)
+        return [_entry(id_, fields) for id_, fields in reversed(found)]
 
     async def owner(self, user_id: str, session_id: str) -> str:
         """The expert who answers a session; "" if a responder does."""
@@ -164,6 +188,40 @@ class LiveQueue:
             for entries, owner in zip(last, owners, strict=True)
             if entries
         ]
+
+    async def taken(self) -> list[Taken]:
+        """Every session that an expert has."""
+        with redis_errors(self._client):
+            found = await self._client.hgetall(_TAKEN)
+        return [
+            Taken(*name.decode().split("/", 1), *held.decode().split(" ", 1))
+            for name, held in found.items()
+        ]
+
+    async def keep_alive(self, experts: Iterable[str], seconds: int) -> None:
+        """Shows for so long that experts are connected."""
+        with redis_errors(self._client):
+            pipeline = self._client.pipeline(transaction=False)
+            for expert in experts:
+                pipeline.set(f"chat:expert:{expert}", 1, ex=seconds)
+            await pipeline.execute()
+
+    async def keep_taken(self, sessions: Iterable[Taken]) -> None:
+        """Keeps owners from expiring where nobody speaks for long."""
+        with redis_errors(self._client):
+            pipeline = self._client.pipeline(transaction=False)
+            for taken in sessions:
+                name = session_name(taken.user_id, taken.session_id)
+                pipeline.expire(f"chat:owner:{name}", self._seconds)
+            await pipeline.execute()
+
+    async def connected(self, experts: Sequence[str]) -> set[str]:
+        """Which of the experts are connected, to whatever gateway."""
+        if not experts:
+            return set()
+        with redis_errors(self._client):
+            found = await self._client.mget([f"chat:expert:{expert}" for expert in experts])
+        return {expert for expert, there in zip(experts, found, strict=True) if there}
 
     async def tell(self, user_id: str, session_id: str, frame: bytes) -> None:
         """Shows a frame (`schemas.chat_frames`) to whoever has the session open now."""
@@ -190,12 +248,13 @@ def _told(entry: Entry, answered: frozenset[str]) -> list[Any]:
     flags = record.feedback_flags
     about = record.in_reply_to or ""
     if record.message_direction == "user":
-        kind = _ANSWERED_AHEAD if record.event_id in answered else "request"
-        about = ""
+        kind, about = "request", ""
+        if record.event_id in answered:
+            kind, about = _ANSWERED_AHEAD, record.event_id
     elif JOINED in flags:
         kind, about = "joined", record.responder
     elif LEFT in flags:
-        kind = "left"
+        kind, about = "left", record.responder
     elif ENDED in flags:
         kind = "ended"
     else:
@@ -203,6 +262,10 @@ def _told(entry: Entry, answered: frozenset[str]) -> list[Any]:
     session = session_name(record.user_id, record.session_id)
     moment = record.timestamp.timestamp()
     return [entry.id, session, kind, record.event_id, about, moment, encode(record)]
+
+
+def _positions(found: dict[bytes, bytes]) -> dict[int, int]:
+    return {int(partition): int(position) for partition, position in found.items()}
 
 
 def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:

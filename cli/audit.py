@@ -73,6 +73,7 @@ def _for_programs(reports: list[StoreReport]) -> dict[str, object]:
                 for what in ("rows", "missing", "extra", "different", "refused")
             },
             "behind": report.behind,
+            "note": report.note,
             "tables": {table.table: table for table in report.tables},
         }
         for report in reports
@@ -94,6 +95,8 @@ def _show(reports: list[StoreReport], console: Console) -> None:
             )
     console.print(table)
     for report in reports:
+        if report.note:
+            console.print(f"{report.store}: {report.note}", highlight=False)
         for found in report.tables:
             for difference in found.first:
                 console.print(

@@ -8,19 +8,29 @@ from typing import Annotated
 import typer
 
 from cli import (
+    api,
     audit,
+    conversations,
     convert,
     decisions,
+    deliveries,
     demo,
     explain,
+    facilitator,
+    gateway,
+    keys,
+    prompt,
     query,
     replay,
+    responder,
     retrain,
     schemas,
     settings,
     simulate,
     sink,
+    token,
     topics,
+    trace,
     trainer,
     tree,
     whatif,
@@ -71,10 +81,17 @@ app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("worker")(worker.worker)
 app.command("trainer")(trainer.trainer)
+app.command("facilitator")(facilitator.facilitator)
+app.command("deliveries")(deliveries.deliveries)
+app.command("responder")(responder.responder)
 app.command("retrain")(retrain.retrain_trees)
 app.command("whatif")(whatif.whatif)
 app.command("sink")(sink.sink)
 app.command("audit")(audit.audit)
+app.command("api")(api.api)
+app.command("token")(token.token)
+app.command("trace")(trace.trace)
+app.command("gateway")(gateway.gateway)
 app.command("explain")(explain.explain)
 app.command("settings")(settings.show_settings)
 app.add_typer(convert.app, name="convert")
@@ -82,7 +99,11 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(tree.app, name="tree")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(prompt.app, name="prompt")
+query.app.command("conversations")(conversations.conversations)
+query.app.command("transcript")(conversations.transcript)
 app.add_typer(query.app, name="query")
+app.add_typer(keys.app, name="keys")
 
 if __name__ == "__main__":
     app()

@@ -57,6 +57,15 @@ VersionsFile = Annotated[
         "--file", help="DuckDB file that has tree versions too.", exists=True, dir_okay=False
     ),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        min=0,
+        max=65_535,
+        help="Port of /metrics for Prometheus; 0: any free one. [LEARNER_METRICS__PORT]",
+    ),
+]
 Stores = Annotated[
     list[str], typer.Argument(metavar="STORE…", help=f"{', '.join(STORES)}; or all.")
 ]

@@ -249,6 +249,69 @@ def decisions(
         )
 
 
+@app.command()
+def deliveries(
+    ctx: typer.Context,
+    user_id: User,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The latest so many.")] = 20,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """How a learner's decisions were delivered, attempt by attempt (PostgreSQL)."""
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        found = list(duckdb.deliveries_of(file, user_id))[-limit:]
+    else:
+        found = _asked(_deliveries_of(_settings(ctx), user_id, limit))
+    if as_json:
+        for delivery in found:
+            write_json(delivery)
+        return
+    if not found:
+        typer.echo("nothing found", err=True)
+    for delivery in found:
+        reason = f": {delivery.response_reason}" if delivery.response_reason else ""
+        typer.echo(
+            f"{delivery.delivery_timestamp:%Y-%m-%d %H:%M:%S}  {delivery.strategy_label}  "
+            f"{delivery.response_status}{reason}\n"
+            f"    attempt {delivery.attempt}, {delivery.latency_ms:.0f} ms after "
+            f"{delivery.event_type} ({delivery.event_source}); "
+            f"{delivery.decision_tree_id} {delivery.decision_version}, "
+            f"{delivery.course_id or 'no course'}; trace {delivery.trace_id}"
+        )
+
+
+@app.command()
+def sessions(
+    ctx: typer.Context,
+    user_id: User,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The latest so many.")] = 20,
+    file: File = None,
+    as_json: Json = False,
+) -> None:
+    """A learner's chat sessions: how long, about what, and what came of them (PostgreSQL)."""
+    if file is not None:
+        from queries import duckdb  # noqa: PLC0415
+
+        found = duckdb.sessions_of(file, user_id, datetime.now(UTC))[-limit:]
+    else:
+        found = _asked(_sessions_of(_settings(ctx), user_id, limit))
+    if as_json or not found:
+        _show(found, as_json)
+        return
+    for session in found:
+        labels = [session.first_label, session.last_label][: 2 if session.label_changes else 1]
+        typer.echo(
+            f"{session.started_at:%Y-%m-%d %H:%M}  {session.session_id}  {session.state}, "
+            f"{session.outcome} ({session.course_id or 'no course'})\n"
+            f"    {session.duration_seconds / 60:.0f} min: {session.turns} by the learner, "
+            f"{session.answers} answers, {session.hints} hints; "
+            f"about {', '.join(session.topics) or 'no topic'}; "
+            f"{' → '.join(filter(None, labels)) or 'no label'}"
+        )
+
+
 async def _course_journey(
     settings: Settings, user_id: str, course_id: str
 ) -> dict[str, Any] | None:
@@ -315,6 +378,22 @@ async def _decisions_of(settings: Settings, user_id: str, limit: int) -> list[An
 
     async with connected(settings.postgres) as connection:
         return await decisions_of(connection, user_id, limit)
+
+
+async def _deliveries_of(settings: Settings, user_id: str, limit: int) -> list[Any]:
+    from queries.postgres import deliveries_of  # noqa: PLC0415
+    from sinks.postgres_connection import connected  # noqa: PLC0415
+
+    async with connected(settings.postgres) as connection:
+        return await deliveries_of(connection, user_id, limit)
+
+
+async def _sessions_of(settings: Settings, user_id: str, limit: int) -> list[Any]:
+    from queries.postgres import sessions_of  # noqa: PLC0415
+    from sinks.postgres_connection import connected  # noqa: PLC0415
+
+    async with connected(settings.postgres) as connection:
+        return await sessions_of(connection, user_id, limit)
 
 
 def _settings(ctx: typer.Context) -> Settings:

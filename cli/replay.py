@@ -48,6 +48,7 @@ def replay(
 
     Exit code 0 only if every line is accounted for: folded, a repeat, or a dead letter.
     """
+    from agents.prompt_sets import prompts_in  # noqa: PLC0415
     from agents.worker import rules  # noqa: PLC0415
     from config.seed_trees import seed_trees  # noqa: PLC0415
     from schemas.state import encode  # noqa: PLC0415
@@ -55,9 +56,10 @@ def replay(
     from streams.replay import Replay  # noqa: PLC0415
 
     settings = settings_of(ctx, worker__decide_on_every_event=every_event)
+    decides = rules(settings.worker, prompts_in(settings.prompts.folder))
     engine = Replay(
         seed_trees(),
-        rules(settings.worker),
+        decides,
         Source(source, 0),
         _learn(settings) if learn else None,
     )
@@ -65,7 +67,7 @@ def replay(
     with (
         open_lines(source) as read,
         _writer(dead_letters) as write_letter,
-        _kept(file, rules(settings.worker)) as kept,
+        _kept(file, decides) as kept,
     ):
         for record in _records(counted(read, "replaying")):
             known = len(engine.versions) if lines else 0

@@ -21,7 +21,15 @@ from rich.progress import (
 )
 
 from cli.json_lines import write_json
-from cli.options import AppId, EmbeddedFile, Kafka, Stores, settings_with_kafka, stores_of
+from cli.options import (
+    AppId,
+    EmbeddedFile,
+    Kafka,
+    MetricsPort,
+    Stores,
+    settings_with_kafka,
+    stores_of,
+)
 from cli.running import Heartbeat, run_until_stopped
 from sinks.registry import sink_of
 
@@ -39,6 +47,7 @@ def sink(
     kafka: Kafka = None,
     app_id: AppId = None,
     file: EmbeddedFile = None,
+    metrics_port: MetricsPort = None,
     heartbeat: Heartbeat = None,
 ) -> None:
     """Writes what is on Kafka into stores, each with a consumer group of its own.
@@ -47,15 +56,24 @@ def sink(
     and nothing else; a record that it refuses goes to learner.dlq. Ctrl-C or SIGTERM ends it in
     good order, with a JSON line for each store. Where each store is: see `learner settings`.
     """
+    from agents.metrics_server import serving  # noqa: PLC0415
+    from agents.metrics_sink import SinkMetrics  # noqa: PLC0415
     from agents.sink import run_sinks  # noqa: PLC0415
 
     wanted = stores_of(stores)
     settings = settings_with_kafka(
-        ctx, kafka__bootstrap_servers=kafka, worker__app_id=app_id, duckdb__file=file
+        ctx,
+        kafka__bootstrap_servers=kafka,
+        worker__app_id=app_id,
+        duckdb__file=file,
+        metrics__port=metrics_port,
     )
     sinks = [sink_of(store, settings) for store in wanted]
-    with _shown() as show:
-        done = run_until_stopped(lambda stop: run_sinks(settings, sinks, stop, show), heartbeat)
+    metrics = SinkMetrics(wanted)
+    with serving(metrics, settings.metrics), _shown() as show:
+        done = run_until_stopped(
+            lambda stop: run_sinks(settings, sinks, stop, show, metrics), heartbeat
+        )
     for progress in done:
         write_json(progress)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.json_lines import write_json
-from cli.options import AppId, EveryEvent, Kafka, PinTrees, settings_with_kafka
+from cli.options import AppId, EveryEvent, Kafka, MetricsPort, PinTrees, settings_with_kafka
 from cli.running import Heartbeat, run_until_stopped
 
 
@@ -21,6 +21,7 @@ def worker(
         str | None,
         typer.Option(help="Fixed name of this worker's slot. [LEARNER_WORKER__INSTANCE_ID]"),
     ] = None,
+    metrics_port: MetricsPort = None,
     heartbeat: Heartbeat = None,
 ) -> None:
     """Folds learner.events and sends decisions; start as many as you like, they share the work.
@@ -28,6 +29,8 @@ def worker(
     Ctrl-C or SIGTERM ends it in good order, with a JSON line of what happened to the records. If
     it leaves by itself (exit code 1), start it again: systemd, Kubernetes and compose all can.
     """
+    from agents.metrics_server import serving  # noqa: PLC0415
+    from agents.metrics_worker import WorkerMetrics  # noqa: PLC0415
     from agents.worker import run_worker  # noqa: PLC0415
 
     settings = settings_with_kafka(
@@ -37,5 +40,11 @@ def worker(
         worker__pin_trees=pin_trees,
         worker__decide_on_every_event=every_event,
         worker__instance_id=instance_id,
+        metrics__port=metrics_port,
     )
-    write_json(run_until_stopped(lambda stop: run_worker(settings, stop), heartbeat))
+    metrics = WorkerMetrics()
+    with serving(metrics, settings.metrics):
+        done = run_until_stopped(
+            lambda stop: run_worker(settings, stop, metrics=metrics), heartbeat
+        )
+    write_json(done)

@@ -180,6 +180,9 @@ class ElasticsearchSettings(_ServerSettings):
     index: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")] = Field(
         "learner-interactions", description="alias of the interaction log; its index is <alias>-1"
     )
+    conversations: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")] = Field(
+        "learner-conversations", description="alias of the chat messages; its index is <alias>-1"
+    )
     analyzer: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,50}$")] = Field(
         "standard", description="analyzer of what learners write, when the index is made"
     )

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from agents import topics
 from agents.kafka_client import committed_reader
+from agents.prompt_sets import prompts_in
 from agents.sink import seed_records, topic_names
 from agents.sink_batch import Batch
 from agents.worker import rules
@@ -51,6 +52,7 @@ class Collector:
         self.versions: Counter[str] = Counter()
         self._names = topic_names(settings.worker.app_id, sink.topics)
         self._rules = rules(settings.worker)
+        self._prompts = prompts_in(settings.prompts.folder)
         self._consumer: AIOKafkaConsumer = committed_reader(
             settings.kafka, *self._names, auto_offset_reset="earliest"
         )
@@ -119,7 +121,7 @@ class Collector:
     def _judge(self, decision: Decision) -> bool:
         """Works the decision out again; false if its version has not come yet."""
         tree = self._known.get((decision.tree_id, decision.decision_version))
-        self.faults += tree is not None and bool(verify(decision, tree))
+        self.faults += tree is not None and bool(verify(decision, tree, self._prompts))
         return tree is not None
 
     def _learn_version(self, tree: TreeDocument) -> None:

@@ -17,7 +17,7 @@ from simulation.disturbance import event_id_of, routing_key
 PACED_EVENTS = 600
 PACE_PER_SECOND = 150.0
 MOST_UNDER_WAY = 800
-"""The embedded broker keeps about 5 MB of a partition; an event makes up to 5 kB of decisions."""
+"""The embedded broker keeps about 5 MB of a partition; so many make up to 3 MB of decisions."""
 _POLL_SECONDS = 0.01
 _CHECK_EVERY = 50
 _LONGEST_WAIT_SECONDS = 30.0

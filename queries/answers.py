@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import NamedTuple
 
+from schemas.decision import Decision
+from schemas.delivery import Delivery
+
 FALLING = -0.02
 """Mean change of confidence per report at or below which confidence counts as falling."""
 
@@ -101,3 +104,71 @@ class ThresholdInForce(NamedTuple):
     rule_id: str
     feature: str
     threshold: float
+
+
+class TraceAnswer(NamedTuple):
+    """All that came of one event: its decisions, and every attempt to deliver them.
+
+    ``trace_id``: 32 hex digits. ``decisions`` by tree; ``deliveries`` in the order in which they
+    were sent, each with the status that was told last. Both are empty if nothing is known of it.
+    """
+
+    trace_id: str
+    decisions: list[Decision]
+    deliveries: list[Delivery]
+
+
+class SessionSummary(NamedTuple):
+    """A learner's chat session, as it is when it is asked for.
+
+    ``state``: ``ended``, ``quiet`` (no message for 30 minutes) or ``open``. ``outcome``:
+    ``answered``; ``with_expert``, answered and a person took part; ``waiting`` or, once it is no
+    longer open, ``unanswered``: nobody answered the learner's last message; ``no_question``: the
+    learner wrote none. ``duration_seconds``: from the first message to the last. ``turns``: the
+    learner's messages; ``answers``: the tutor's; ``hints``: messages with a hint. ``label_changes``
+    and ``strategy_changes``: how often it became another from ``first_…`` to ``last_…``.
+    """
+
+    session_id: str
+    course_id: str
+    state: str
+    outcome: str
+    started_at: datetime
+    last_message_at: datetime
+    ended_at: datetime | None
+    duration_seconds: float
+    messages: int
+    turns: int
+    answers: int
+    hints: int
+    topics: tuple[str, ...]
+    skills: tuple[str, ...]
+    feedback_flags: tuple[str, ...]
+    responders: tuple[str, ...]
+    first_label: str | None
+    last_label: str | None
+    label_changes: int
+    first_strategy: str | None
+    last_strategy: str | None
+    strategy_changes: int
+
+
+class FoundMessage(NamedTuple):
+    """A chat message that was looked for. ``text``: where it fits best, at most some 300
+    characters, what was looked for between ``**``; all of it where no words were asked for.
+
+    ``label``, ``strategy``: in force once the message was folded; ``decision_id``: of the strategy.
+    """
+
+    timestamp: datetime
+    user_id: str
+    session_id: str
+    course_id: str
+    topic_id: str | None
+    message_direction: str
+    responder: str
+    text: str
+    feedback_flags: tuple[str, ...]
+    label: str
+    strategy: str
+    decision_id: str

@@ -22,11 +22,14 @@ from queries.answers import (
     FallingConfidence,
     JourneyStep,
     LabelsGiven,
+    SessionSummary,
     SkillProgress,
     ThresholdInForce,
     WatchedThen,
 )
+from queries.chat_sessions import sessions
 from schemas.decision import Decision, decision_adapter
+from schemas.delivery import Delivery, delivery_adapter
 from schemas.example import TreeExample, example_adapter
 from schemas.fields import TreeId
 from schemas.tree import TreeDocument
@@ -174,6 +177,25 @@ def decisions_of(file: Path, user_id: str) -> Iterator[Decision]:
         "ORDER BY timestamp, decision_id"
     )
     return map(decision_adapter.validate_python, _streamed(file, sql, user_id))
+
+
+def deliveries_of(file: Path, user_id: str) -> Iterator[Delivery]:
+    """A learner's attempts at delivery, oldest first, each with the status that was told last."""
+    sql = """
+        SELECT * EXCLUDE ("offset") FROM deliveries WHERE user_id = TRY_CAST(? AS UUID)
+        ORDER BY delivery_timestamp, delivery_id, attempt
+    """
+    return map(delivery_adapter.validate_python, _streamed(file, sql, user_id))
+
+
+def sessions_of(file: Path, user_id: str, now: datetime) -> list[SessionSummary]:
+    """A learner's chat sessions, the latest last, from the messages in the order of their times."""
+    sql = """
+        SELECT * FROM chat_messages WHERE user_id = TRY_CAST(? AS UUID)
+        ORDER BY timestamp, event_id
+    """
+    found = _streamed(file, sql, user_id)
+    return sessions(({**m, "timestamp": m["timestamp"].isoformat()} for m in found), now)
 
 
 def decisions(file: Path, tree_id: TreeId) -> Iterator[Decision]:

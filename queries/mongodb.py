@@ -1,5 +1,5 @@
-"""What is asked of MongoDB: a learner's journey, a learner across courses, and whose confidence
-falls.
+"""What is asked of MongoDB: a learner's journey, a learner across courses, whose confidence falls,
+and whole conversations.
 
 ``database`` is ``sinks.mongodb.connect``'s. A state comes as it stands in `schemas.engagement` and
 `schemas.behavior`: names as the LMS told them, times in UTC, whole milliseconds.
@@ -13,6 +13,7 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from queries.answers import FALLING, HOLDS, FallingConfidence
+from sinks import mongodb_transcripts
 from sinks.mongodb import mongodb_errors
 from sinks.mongodb_documents import COLLECTIONS, Document, state_of
 
@@ -103,3 +104,17 @@ def _confidence(document: Document) -> FallingConfidence:
         recent_score=fmean(one["score"] for one in document["quiz_attempts"]),
         objective_score=document["score_sum"] / document["attempts"],
     )
+
+
+async def transcript(
+    database: AsyncDatabase[Document], user_id: str, session_id: str
+) -> list[dict[str, Any]]:
+    """A whole conversation, message by message; [] if there is none.
+
+    Raises:
+        StoreUnavailable: nobody answers.
+    """
+    with mongodb_errors(database):
+        session = {"session": f"{user_id.lower()}/{session_id}"}
+        parts = database[mongodb_transcripts.COLLECTION].find(session).sort("part")
+        return [message async for part in parts for message in part["messages"]]

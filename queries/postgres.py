@@ -1,4 +1,5 @@
-"""What PostgreSQL answers: labels over time, thresholds in force, a learner's decisions."""
+"""What PostgreSQL answers: labels over time, thresholds in force, a learner's decisions, how they
+were delivered, chat sessions, and all of one trace."""
 
 from __future__ import annotations
 
@@ -9,9 +10,12 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from queries.answers import LabelsGiven, ThresholdInForce
+from queries.answers import LabelsGiven, SessionSummary, ThresholdInForce, TraceAnswer
+from queries.deliveries import SELECTED, delivery_of
 from schemas.decision import Decision, decision_adapter
+from schemas.delivery import Delivery
 from schemas.fields import TreeId
+from sinks.postgres_rows import names_of
 from sinks.postgres_tables import DECISION_LOG
 
 _THRESHOLD = ", ".join(ThresholdInForce._fields)
@@ -90,16 +94,75 @@ async def decisions_of(
     """A learner's latest decisions, at most ``limit``, the oldest of them first."""
     if not _is_uuid(user_id):
         return []
-    names = ", ".join(f'"{name}"' for name in DECISION_LOG.names)
     found = await connection.fetch(
         f"""
-        SELECT {names} FROM decisions WHERE user_id = $1
+        SELECT {names_of(DECISION_LOG)} FROM decisions WHERE user_id = $1
         ORDER BY "timestamp" DESC, decision_id DESC LIMIT $2
         """,  # noqa: S608  # names are ours
         user_id,
         limit,
     )
     return [_decision(row) for row in reversed(found)]
+
+
+async def deliveries_of(
+    connection: asyncpg.Connection, user_id: str, limit: int = 100
+) -> list[Delivery]:
+    """A learner's latest attempts at delivery, at most ``limit``, the oldest of them first.
+
+    Each with the status that was told last.
+    """
+    if not _is_uuid(user_id):
+        return []
+    found = await connection.fetch(
+        f"""
+        SELECT {SELECTED} FROM deliveries WHERE user_id = $1
+        ORDER BY delivery_timestamp DESC, delivery_id DESC, attempt DESC LIMIT $2
+        """,  # noqa: S608  # names are ours
+        user_id,
+        limit,
+    )
+    return [delivery_of(row) for row in reversed(found)]
+
+
+async def trace(connection: asyncpg.Connection, trace_id: str) -> TraceAnswer:
+    """All that came of the event with that trace: 32 hex digits, in either case."""
+    known = trace_id.lower()
+    if not _is_uuid(known):
+        return TraceAnswer(known, [], [])
+    decisions = await connection.fetch(
+        f"""
+        SELECT {names_of(DECISION_LOG)} FROM decisions WHERE substr(traceparent, 4, 32) = $1
+        ORDER BY "timestamp", tree_id COLLATE "C", decision_id
+        """,  # noqa: S608  # names are ours
+        known,
+    )
+    deliveries = await connection.fetch(
+        f"""
+        SELECT {SELECTED} FROM deliveries WHERE trace_id = $1
+        ORDER BY delivery_timestamp, decision_tree_id COLLATE "C", delivery_id, attempt
+        """,  # noqa: S608  # names are ours
+        known,
+    )
+    return TraceAnswer(known, [*map(_decision, decisions)], [*map(delivery_of, deliveries)])
+
+
+async def sessions_of(
+    connection: asyncpg.Connection, user_id: str, limit: int = 100
+) -> list[SessionSummary]:
+    """A learner's latest chat sessions, at most ``limit``, the oldest of them first."""
+    if not _is_uuid(user_id):
+        return []
+    columns = ", ".join(SessionSummary._fields)
+    found = await connection.fetch(
+        f"""
+        SELECT {columns} FROM chat_session_summaries WHERE user_id = $1
+        ORDER BY last_message_at DESC, session_id DESC LIMIT $2
+        """,  # noqa: S608  # names are ours
+        user_id,
+        limit,
+    )
+    return [_session(row) for row in reversed(found)]
 
 
 async def summary_of(connection: asyncpg.Connection, user_id: str) -> LearnerSummary | None:
@@ -112,6 +175,11 @@ async def summary_of(connection: asyncpg.Connection, user_id: str) -> LearnerSum
         user_id,
     )
     return None if found is None else LearnerSummary(str(found[0]), *found[1:])
+
+
+def _session(row: Any) -> SessionSummary:
+    told: list[Any] = [tuple(value) if isinstance(value, list) else value for value in row]
+    return SessionSummary(*told)
 
 
 def _decision(row: Any) -> Decision:

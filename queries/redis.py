@@ -1,6 +1,6 @@
-"""What is asked of Redis: a learner's latest decision, and the version of a tree in force.
+"""What is asked of Redis: a learner's latest decision or delivery, the version of a tree in force.
 
-``client`` is ``sinks.redis.connect``'s. Both answer from one command, so with a whole value.
+``client`` is ``sinks.redis.connect``'s. Each answers from one command, so with a whole value.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from schemas.decision import Decision, decision_adapter
+from schemas.delivery import Delivery, delivery_adapter
 from schemas.fields import TreeId
 from schemas.tree import TreeDocument
-from sinks.redis import decision_key, redis_errors, thresholds_key
+from sinks.redis import decision_key, delivery_key, redis_errors, thresholds_key
 
 
 async def latest_decision(client: Redis, user_id: str, tree_id: TreeId) -> Decision | None:
@@ -22,6 +23,17 @@ async def latest_decision(client: Redis, user_id: str, tree_id: TreeId) -> Decis
     with redis_errors(client):
         record = await client.hget(decision_key(user_id.lower(), tree_id), "record")
     return None if record is None else decision_adapter.validate_json(record)
+
+
+async def latest_delivery(client: Redis, user_id: str, tree_id: TreeId) -> Delivery | None:
+    """The learner's newest delivery by that tree, as it stood last on ``facilitator.log``.
+
+    Raises:
+        StoreUnavailable: nobody answers.
+    """
+    with redis_errors(client):
+        record = await client.hget(delivery_key(user_id.lower(), tree_id), "record")
+    return None if record is None else delivery_adapter.validate_json(record)
 
 
 async def active_tree(client: Redis, tree_id: TreeId) -> TreeDocument | None:

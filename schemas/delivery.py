@@ -88,12 +88,31 @@ class PendingDelivery:
     """Table ``pending[user_id|decision_tree_id]``: the delivery that is not answered for yet.
 
     ``due_at``: when its status becomes ``timeout`` and, if attempts are left, it is sent again.
+    ``decision_offset``: where its decision stands on ``learner.decisions``, in the same partition.
     """
 
     delivery: Delivery
     due_at: UtcTime
+    decision_offset: Count
+
+
+@with_config(STRICT)
+@dataclass
+class ReadPositions:
+    """Table ``pending["positions"]``: where to go on reading, in the same partition.
+
+    Written in the transaction with all that came of the records before it. ``decisions``: the next
+    offset on ``learner.decisions``; ``acks``: on ``facilitator.acks``.
+    """
+
+    decisions: Count
+    acks: Count
+
+
+POSITIONS_KEY = "positions"
 
 
 delivery_adapter: TypeAdapter[Delivery] = TypeAdapter(Delivery)
 ack_adapter: TypeAdapter[DeliveryAck] = TypeAdapter(DeliveryAck)
 pending_adapter: TypeAdapter[PendingDelivery] = TypeAdapter(PendingDelivery)
+positions_adapter: TypeAdapter[ReadPositions] = TypeAdapter(ReadPositions)

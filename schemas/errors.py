@@ -10,6 +10,7 @@ LearnerError
 ├── Fenced             another process has taken this one's place
 ├── StoreUnavailable   a store does not answer now; the same may succeed later
 ├── RecordRefused      a store takes no such record (it becomes a dead letter)
+├── TokenRefused       a token for the chat that is not good
 └── InvalidSetting     a setting that cannot be used
 """
 
@@ -66,6 +67,10 @@ class StoreUnavailable(LearnerError):
 
 class RecordRefused(LearnerError):
     """A store takes no such record, however often it is tried: its text is the store's reason."""
+
+
+class TokenRefused(LearnerError):
+    """A token for the chat that is not good: forged, expired, or for something else."""
 
 
 class InvalidSetting(LearnerError):

@@ -1,4 +1,4 @@
-"""Writes the contracts out for whoever does not read Python: JSON Schema and AsyncAPI files.
+"""Writes the contracts out for whoever does not read Python: JSON Schema, AsyncAPI and OpenAPI.
 
 JSON Schema says all that is checked of one field. What it cannot say stays in the descriptions:
 ``1.0`` is no whole number here, and the nodes of a tree document must make a tree.
@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.adoption import adoption_adapter
 from schemas.asyncapi import asyncapi_document
@@ -25,8 +24,10 @@ from schemas.delivery import ack_adapter, delivery_adapter, pending_adapter
 from schemas.engagement import engagement_adapter
 from schemas.event import event_adapter
 from schemas.example import example_adapter
+from schemas.openapi import openapi_document
 from schemas.profile import profile_adapter
 from schemas.prompt import prompt_set_adapter
+from schemas.schema_generator import SchemaGenerator
 from schemas.snapshot import snapshot_adapter
 from schemas.tree import TreeDocument
 
@@ -52,39 +53,20 @@ CONTRACTS: Mapping[str, TypeAdapter[Any]] = {
 _TITLES = {"learner-event": "LearnerEvent"}
 
 
-class _Generator(GenerateJsonSchema):
-    """Pydantic's own, mended where it says less than pydantic checks."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False  # "Event Id" tells nothing that "event_id" does not
-
-    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        union = super().tagged_union_schema(schema)
-        union.pop("discriminator", None)  # OpenAPI's; AsyncAPI means something else by the word
-        return union
-
-    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        made = super().dict_schema(schema)
-        if "patternProperties" in made:  # else a key outside the pattern would be let through
-            made["additionalProperties"] = False
-        if schema.get("keys_schema", {}).get("type") == "int":
-            made["propertyNames"] = {"pattern": "^(0|[1-9][0-9]*)$"}
-        return made
-
-
 def json_schema(name: str) -> dict[str, Any]:
     """The contract of a name in `CONTRACTS` as JSON Schema, draft 2020-12: what a reader accepts.
 
     A field with a default may be missing, so records written before the field was there stay valid.
     """
-    schema = CONTRACTS[name].json_schema(schema_generator=_Generator)
+    schema = CONTRACTS[name].json_schema(schema_generator=SchemaGenerator)
     schema.setdefault("title", _TITLES.get(name))
     _name_base64(schema)
     return {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"{name}.json", **schema}
 
 
 def export(folder: Path) -> list[Path]:
-    """Writes every contract's file and ``asyncapi.json`` into a folder, made if it is not there.
+    """Writes every contract's file, ``asyncapi.json`` and ``openapi.json`` into a folder, made if
+    it is not there.
 
     The same contracts give the same bytes. Returns the files, in the order written.
 
@@ -94,6 +76,7 @@ def export(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     documents = {name: json_schema(name) for name in CONTRACTS}
     documents["asyncapi"] = asyncapi_document()
+    documents["openapi"] = openapi_document()
     files = []
     for name, document in documents.items():
         file = folder / f"{name}.json"

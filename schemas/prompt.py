@@ -6,9 +6,12 @@ be made again from the decision record and the set.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated
 
+import orjson
 from pydantic import Field, TypeAdapter, with_config
 
 from schemas.fields import Format, LearnerLevel, TreeId, UnitScore, WritingStyle
@@ -34,9 +37,11 @@ class TopicFigure:
 class PromptFigures:
     """What is known of the learner that a prompt may say; ``None`` and () where nothing is.
 
-    ``weakest_topics``: lowest first. ``confidence``, ``performance``: means of the recent graded
+    ``course_id``, ``topic_id``: "" outside any. ``weakest_topics``: lowest first, at most three;
+    ``redo_topics``: at most three. ``confidence``, ``performance``: means of the recent graded
     answers, 0–1. ``best_format``: the format with the best results in the course, else the one
-    preferred. Ids come from the LMS as they are: whoever prints them escapes them.
+    preferred. Ids come from the LMS as they are: whoever prints them escapes them
+    (`streams.quoted_names`).
     """
 
     course_id: str
@@ -55,8 +60,8 @@ class PromptFigures:
 class PromptSet:
     """Templates by tree and label, and what to say of the reading level for each learner level.
 
-    ``version``: 12 hex digits of the SHA-256 of all texts. Placeholders and how a template is
-    filled: ``streams.prompt``.
+    ``version``: `version_of` its texts. Placeholders and how a template is filled:
+    `streams.prompt`; how the texts are laid out in a folder: `config.prompts`.
     """
 
     version: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -65,3 +70,19 @@ class PromptSet:
 
 
 prompt_set_adapter: TypeAdapter[PromptSet] = TypeAdapter(PromptSet)
+
+
+def version_of(templates: Mapping[TreeId, Mapping[str, str]], levels: Mapping[str, str]) -> str:
+    """``PromptSet.version``: the first 12 hex digits of the SHA-256 of all texts."""
+    told = orjson.dumps([templates, levels], option=orjson.OPT_SORT_KEYS)
+    return sha256(told).hexdigest()[:12]
+
+
+def template_file(tree_id: TreeId, label: str) -> str:
+    """Where a label's template stands in its folder: ``tree_id/fast-tracker.txt``."""
+    return f"{tree_id}/{label.lower().replace(' ', '-')}.txt"
+
+
+def level_file(level: str) -> str:
+    """Where the words for a learner level stand in the folder."""
+    return f"reading_levels/{level}.txt"

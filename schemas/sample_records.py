@@ -191,7 +191,7 @@ _delivery = Delivery(
     event_at=_AT,
 )
 _ack = DeliveryAck(_delivery.delivery_id, _USER, "success", "", _AT, consumer="query-strategy")
-_pending = PendingDelivery(_delivery, _AT + timedelta(seconds=5))
+_pending = PendingDelivery(_delivery, _AT + timedelta(seconds=5), 1041)
 _chat = ChatRecord(
     event_id=_EVENT,
     user_id=_USER,

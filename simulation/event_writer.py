@@ -30,11 +30,12 @@ class EventWriter:
 
     def write(
         self, kind: str, course_id: str | None = None, after: float = 1, **fields: Any
-    ) -> None:
-        """An event that happens ``after`` seconds (at least one) from the one before."""
+    ) -> str:
+        """An event that happens ``after`` seconds (at least one) from the one before; its id."""
         self.now += int(after) if after > 1 else 1
+        event_id = version_4(self._rng)
         event: dict[str, Any] = {
-            "event_id": version_4(self._rng),
+            "event_id": event_id,
             "user_id": self._user_id,
             "type": kind,
             "occurred_at": self._start + timedelta(seconds=self.now),
@@ -44,6 +45,7 @@ class EventWriter:
         event.update(fields)
         line = orjson.dumps(event, option=orjson.OPT_UTC_Z)
         self._written.append((self.now, self._number, line))
+        return event_id
 
     def take(self) -> list[Written]:
         """All since the last call, in time order."""

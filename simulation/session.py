@@ -6,11 +6,12 @@ import random
 from typing import Any
 
 from simulation.answer import Answer, answer
+from simulation.chat import talk
 from simulation.course import Question, Topic
 from simulation.enrolment import Enrolment
 from simulation.event_writer import EventWriter
 from simulation.memory import Memory
-from simulation.texts import answered, written
+from simulation.texts import written
 from simulation.traits import Traits
 
 DAY = 86_400
@@ -157,11 +158,7 @@ class Session:
         course_id = enrolment.course.course_id
         chance = rng.random()
         if chance < 0.12:
-            about = {"session_id": session_id, "contextual_topic_id": topic.topic_id}
-            for direction in ("user", "system"):
-                text = written(traits.style, rng) if direction == "user" else answered(rng)
-                said = {"message_direction": direction, "message_text": text, **about}
-                writer.write("chat.message", course_id, rng.uniform(5, 60), **said)
+            talk(course_id, session_id, topic, traits, self.recent_score, writer, rng)
         elif chance < 0.17:
             rating = 1 + round(4 * min(1.0, max(0.0, rng.gauss(self.recent_score, 0.2))))
             feedback: dict[str, Any] = {

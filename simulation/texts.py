@@ -1,4 +1,4 @@
-"""What learners write, in four styles, and what the tutor answers."""
+"""What learners write outside the chat, in four styles."""
 
 from __future__ import annotations
 
@@ -39,20 +39,8 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_ANSWERS = (
-    "Look at the first step again: which rule allows it?",
-    "Good question. Compare your result with the worked example of this topic.",
-    "Try a smaller case first, then go back to the question.",
-    "That is right. The next question asks for the same idea in another form.",
-)
-
 
 def written(style: WritingStyle, rng: random.Random) -> str:
     """A text of one to three sentences in the learner's style; all four styles are known."""
     sentences = _SENTENCES[style]
     return " ".join([rng.choice(sentences) for _ in range(1 + int(rng.random() * 3))])
-
-
-def answered(rng: random.Random) -> str:
-    """One message of the tutor."""
-    return rng.choice(_ANSWERS)

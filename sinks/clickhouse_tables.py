@@ -117,6 +117,11 @@ ENGAGEMENT_LOG = Table(
         _name("flagged_type"),
         _number("rating", "Nullable(UInt8)"),
         Column("survey_id", "String"),
+        _name("message_direction"),
+        _name("contextual_topic_id"),
+        Column("responder", "String"),
+        Column("decision_id", "String"),
+        _name("strategy_label"),
         Column("flagged_topics", "Array(String)", (), "Array(String)"),
         Column(f"{_BY_TOPIC}.topic_id", "Array(String)", (), "Array(String)", "", _BY_TOPIC, list),
         Column(
@@ -208,12 +213,20 @@ TTL {retention(retention_days)}
 SETTINGS ttl_only_drop_parts = 1"""
 
 
+_OF_OTHERS = ("strategy.delivered", "label.assigned")
+
 # Of each event: id, precedence, seconds, whether it was graded, and its score.
 _DAILY_FEED = f"""SELECT toUUID(learner) AS user_id, {_DAY} AS occurred_on, course_id,
     groupUniqArrayState(tuple(toUUID(event), {_PRECEDENCE},
         ifNull(duration, 0), isNotNull(score), ifNull(score, 0))) AS told
 FROM inbox
+WHERE type NOT IN {_OF_OTHERS} AND message_direction != 'system'
 GROUP BY user_id, occurred_on, course_id"""  # noqa: S608  # text of ours
+
+
+def is_learners(event: dict[str, Any]) -> bool:
+    """Whether an event counts in ``daily_activity``: not what others say or do for the learner."""
+    return event["type"] not in _OF_OTHERS and event.get("message_direction") != "system"
 
 
 def daily_activity(where: str = "1") -> str:

@@ -18,22 +18,22 @@ import orjson
 import pandas as pd
 
 from config.settings import DuckdbSettings
-from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES, TREE_VERSIONS
+from schemas.topics import (
+    CHAT,
+    DEAD_LETTERS,
+    DECISIONS,
+    DELIVERY_LOG,
+    EVENTS,
+    EXAMPLES,
+    TREE_VERSIONS,
+)
 from sinks.contract import SinkRecord
 from sinks.duckdb_file import connection, writing
-from sinks.duckdb_tables import (
-    OFFSET,
-    PARTITION,
-    RECORD,
-    TABLES,
-    VIEWS,
-    Column,
-    Key,
-    Table,
-)
+from sinks.duckdb_table import OFFSET, PARTITION, RECORD, Column, Key, Table
+from sinks.duckdb_tables import TABLES, VIEWS
 
 RETRAINING_TOPICS = (DECISIONS, EXAMPLES, TREE_VERSIONS, DEAD_LETTERS)
-ALL = (*RETRAINING_TOPICS, EVENTS, "profile", "behavior", "engagement")
+ALL = (*RETRAINING_TOPICS, EVENTS, "profile", "behavior", "engagement", DELIVERY_LOG, CHAT)
 
 
 class Staged(NamedTuple):
@@ -165,7 +165,7 @@ def _declared(column: Column) -> str:
 
 @functools.cache
 def _standing(table: Table) -> str:
-    rank = {"first": "0", "lowest": '-t."offset"', "highest": 't."offset"'}[table.stays]
+    rank = {"first": "0", "lowest": '-t."offset"'}.get(table.stays, 't."offset"')
     return f"SELECT keys.n, {rank} FROM keys JOIN {table.name} AS t ON {_same(table)}"  # noqa: S608  # names are ours
 
 

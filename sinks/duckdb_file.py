@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from schemas.errors import InvalidInput, RecordRefused, StoreUnavailable
-from sinks.duckdb_tables import ROW_GROUP
+from sinks.duckdb_table import ROW_GROUP
 
 _WRITER_WAITS_SECONDS = 1.0
 _READER_WAITS_SECONDS = 5.0

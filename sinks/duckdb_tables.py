@@ -1,86 +1,18 @@
-"""DuckDB's tables, each declared once: what they hold, how a record fills them, which row stays."""
+"""The tables and views of the DuckDB file, each declared once."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
-
 from schemas.fields import TREE_IDS
-from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES, TREE_VERSIONS
-from sinks.contract import SinkRecord
-
-RECORD, PARTITION, OFFSET = "$", "@partition", "@offset"
-"""Paths of a column: the whole record, and its place in Kafka."""
-
-ROW_GROUP = 10_240
-"""Rows that DuckDB keeps together: as many as come in one write, so that none is packed twice."""
-
-Key = tuple[Any, ...]
-
-
-class Column(NamedTuple):
-    """``path``: the field of the record, `RECORD`, `PARTITION` or `OFFSET`; the name when empty.
-
-    ``type`` is DuckDB's; of a DATE that is filled from a time, it is the UTC day.
-    """
-
-    name: str
-    type: str
-    optional: bool = False
-    path: str = ""
-    check: str = ""
-
-    @property
-    def field(self) -> str:
-        return self.path or self.name
-
-
-class Table(NamedTuple):
-    """Filled from one topic. ``key`` names the columns by which a row is known.
-
-    ``stays``: of several records with a key the first to come, the one with the lowest offset in
-    Kafka, or the one with the highest ``offset`` in its value.
-    """
-
-    name: str
-    topic: str
-    key: tuple[str, ...]
-    stays: Literal["first", "lowest", "highest"]
-    columns: tuple[Column, ...]
-
-    def key_of(self, record: SinkRecord) -> Key:
-        """As text and numbers, in the order of ``key``; of a deletion, from the record's key."""
-        value = record.value
-        if value is None:
-            return tuple(record.key.split("|", len(self.key) - 1))
-        if self.topic == EVENTS:
-            return (value["user_id"], value["occurred_at"][:10], value["event_id"])
-        return tuple([value[name] for name in self.key])
-
-    def rank_of(self, record: SinkRecord) -> int:
-        """The highest stays; of equal ones, the first."""
-        match self.stays:
-            case "first":
-                return 0
-            case "lowest":
-                return -record.offset
-            case "highest":
-                offset: int = record.value["offset"] if record.value else -1
-                return offset
-
-    @property
-    def types(self) -> dict[str, str]:
-        return {column.name: column.type for column in self.columns}
-
-
-class View(NamedTuple):
-    """What the file shows of a table in another form; never out of step with it."""
-
-    name: str
-    topic: str
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    sql: str
-
+from schemas.topics import (
+    CHAT,
+    DEAD_LETTERS,
+    DECISIONS,
+    DELIVERY_LOG,
+    EVENTS,
+    EXAMPLES,
+    TREE_VERSIONS,
+)
+from sinks.duckdb_table import OFFSET, PARTITION, RECORD, Column, Table, View, columns
 
 _TREE_ID = Column(
     "tree_id", "VARCHAR", check=f"tree_id IN ({', '.join(repr(tree) for tree in TREE_IDS)})"
@@ -89,22 +21,18 @@ _STATE_OFFSET = Column("offset", "BIGINT")
 _RECORD = Column("record", "JSON", path=RECORD)
 
 
-def _columns(type_: str, *names: str, optional: bool = False) -> tuple[Column, ...]:
-    return tuple(Column(name, type_, optional) for name in names)
-
-
 _DECISIONS = Table(
     "decisions",
     DECISIONS,
     ("decision_id",),
     "first",
     (
-        *_columns("UUID", "decision_id", "user_id"),
+        *columns("UUID", "decision_id", "user_id"),
         Column("course_id", "VARCHAR"),
         Column("timestamp", "TIMESTAMPTZ"),
         _TREE_ID,
         Column("input_attributes", "JSON"),
-        *_columns("VARCHAR", "decision_label", "previous_label"),
+        *columns("VARCHAR", "decision_label", "previous_label"),
         Column("class_distribution", "JSON"),
         Column("llm_prompt_output", "VARCHAR"),
         Column("thresholds_at_time", "JSON"),
@@ -112,8 +40,8 @@ _DECISIONS = Table(
         Column("retraining_logs", "JSON", optional=True),
         Column("decision_version", "INTEGER", check="decision_version >= 0"),
         Column("event_id", "UUID"),
-        *_columns("VARCHAR", "event_type", "event_source"),
-        *_columns("VARCHAR", "traceparent", "prompt_version"),
+        *columns("VARCHAR", "event_type", "event_source"),
+        *columns("VARCHAR", "traceparent", "prompt_version"),
         Column("prompt_figures", "JSON"),
     ),
 )
@@ -127,9 +55,9 @@ _EXAMPLES = Table(
         _TREE_ID,
         Column("user_id", "UUID"),
         Column("course_id", "VARCHAR"),
-        *_columns("TIMESTAMPTZ", "decided_at", "labelled_at"),
+        *columns("TIMESTAMPTZ", "decided_at", "labelled_at"),
         Column("features", "JSON"),
-        *_columns("VARCHAR", "label", "labelled_by"),
+        *columns("VARCHAR", "label", "labelled_by"),
     ),
 )
 _TREE_VERSIONS = Table(
@@ -140,10 +68,10 @@ _TREE_VERSIONS = Table(
     (
         _TREE_ID,
         Column("version", "INTEGER", check="version >= 0"),
-        *_columns("VARCHAR", "author", "reason"),
+        *columns("VARCHAR", "author", "reason"),
         Column("created_at", "TIMESTAMPTZ"),
         Column("pinned", "BOOLEAN"),
-        *_columns("JSON", "retraining_logs", "evaluation", optional=True),
+        *columns("JSON", "retraining_logs", "evaluation", optional=True),
         Column("nodes", "JSON"),
     ),
 )
@@ -154,7 +82,7 @@ _DEAD_LETTERS = Table(
     "first",
     (
         Column("dead_letter_id", "UUID"),
-        *_columns("VARCHAR", "reason", "detail", "topic"),
+        *columns("VARCHAR", "reason", "detail", "topic"),
         Column("partition", "INTEGER"),
         _STATE_OFFSET,
         Column("recorded_at", "TIMESTAMPTZ", optional=True),
@@ -168,15 +96,15 @@ _EVENTS = Table(
     ("user_id", "occurred_on", "event_id"),
     "lowest",
     (
-        *_columns("UUID", "event_id", "user_id"),
+        *columns("UUID", "event_id", "user_id"),
         Column("course_id", "VARCHAR", optional=True),
         Column("type", "VARCHAR"),
         Column("occurred_at", "TIMESTAMPTZ"),
         Column("occurred_on", "DATE", path="occurred_at"),
         Column("source", "VARCHAR"),
-        *_columns("VARCHAR", "session_id", "module_id", "topic_id", "question_id", optional=True),
-        *_columns("VARCHAR", "content_id", "content_type", "skill_tag", optional=True),
-        *_columns("DOUBLE", "score", "duration", "confidence", optional=True),
+        *columns("VARCHAR", "session_id", "module_id", "topic_id", "question_id", optional=True),
+        *columns("VARCHAR", "content_id", "content_type", "skill_tag", optional=True),
+        *columns("DOUBLE", "score", "duration", "confidence", optional=True),
         Column("hint_used", "BOOLEAN", optional=True),
         Column("partition", "INTEGER", path=PARTITION),
         Column("offset", "BIGINT", path=OFFSET),
@@ -194,25 +122,25 @@ _PROFILES = Table(
         Column("class_year", "VARCHAR", optional=True),
         Column("courses_completed", "INTEGER", optional=True),
         Column("gpa", "DOUBLE", optional=True),
-        *_columns("VARCHAR", "learner_purpose", "format_preference", optional=True),
-        *_columns(
+        *columns("VARCHAR", "learner_purpose", "format_preference", optional=True),
+        *columns(
             "INTEGER",
             "format_comfort_rating_text",
             "format_comfort_rating_image",
             "format_comfort_rating_video",
             optional=True,
         ),
-        *_columns(
+        *columns(
             "DOUBLE",
             "format_comprehension_score_text",
             "format_comprehension_score_image",
             "format_comprehension_score_video",
             optional=True,
         ),
-        *_columns("VARCHAR", "session_preference", "ui_theme_preference", optional=True),
-        *_columns("VARCHAR", "layout_preference", "study_mode", "learner_level", optional=True),
+        *columns("VARCHAR", "session_preference", "ui_theme_preference", optional=True),
+        *columns("VARCHAR", "layout_preference", "study_mode", "learner_level", optional=True),
         Column("writing_style_category", "VARCHAR"),
-        *_columns("JSON", "writing_metrics", "writing_totals", "changed_at"),
+        *columns("JSON", "writing_metrics", "writing_totals", "changed_at"),
         _STATE_OFFSET,
     ),
 )
@@ -238,10 +166,57 @@ _ENGAGEMENT = Table(
     "highest",
     (Column("user_id", "UUID"), Column("course_id", "VARCHAR"), _STATE_OFFSET, _RECORD),
 )
+_DELIVERIES = Table(
+    "deliveries",
+    DELIVERY_LOG,
+    ("delivery_id", "attempt"),
+    "newest",
+    (
+        Column("delivery_id", "UUID"),
+        Column("attempt", "INTEGER", check="attempt >= 1"),
+        *columns("UUID", "decision_id", "user_id"),
+        *columns("VARCHAR", "course_id", "decision_tree_id"),
+        Column("decision_version", "INTEGER"),
+        *columns("VARCHAR", "strategy_label", "previous_label", "llm_prompt_summary"),
+        Column("prompt_version", "VARCHAR"),
+        Column("delivery_timestamp", "TIMESTAMPTZ"),
+        *columns("VARCHAR", "response_status", "response_reason"),
+        Column("responded_at", "TIMESTAMPTZ", optional=True),
+        *columns("DOUBLE", "latency_ms", "decision_latency_ms"),
+        Column("cache_hit", "BOOLEAN"),
+        *columns("VARCHAR", "trace_id", "traceparent"),
+        Column("event_id", "UUID"),
+        *columns("VARCHAR", "event_type", "event_source"),
+        Column("event_at", "TIMESTAMPTZ"),
+        Column("offset", "BIGINT", path=OFFSET),
+    ),
+)
+_CHAT_MESSAGES = Table(
+    "chat_messages",
+    CHAT,
+    ("event_id",),
+    "first",
+    (
+        *columns("UUID", "event_id", "user_id"),
+        *columns("VARCHAR", "session_id", "course_id"),
+        Column("timestamp", "TIMESTAMPTZ"),
+        *columns("VARCHAR", "message_direction", "message_text"),
+        *columns("VARCHAR", "contextual_topic_id", "related_skill", optional=True),
+        Column("related_objective", "VARCHAR", optional=True),
+        Column("hint_used", "BOOLEAN"),
+        *columns("VARCHAR[]", "feedback_flags", "searchable_tags"),
+        Column("responder", "VARCHAR"),
+        Column("in_reply_to", "UUID", optional=True),
+        *columns("VARCHAR", "source", "traceparent"),
+        *columns("JSON", "labels", "decision_ids"),
+        *columns("VARCHAR", "prompt", "prompt_version"),
+        Column("figures", "JSON"),
+    ),
+)
 
 TABLES = (
     _DECISIONS, _EXAMPLES, _TREE_VERSIONS, _DEAD_LETTERS, _EVENTS, _PROFILES, _BEHAVIOR,
-    _ENGAGEMENT,
+    _ENGAGEMENT, _DELIVERIES, _CHAT_MESSAGES,
 )  # fmt: skip
 
 VIEWS = (

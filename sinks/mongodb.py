@@ -1,6 +1,7 @@
-"""MongoDB: one document per learner across courses, and one per learner and course.
+"""MongoDB: one document per learner across courses, one per learner and course, transcripts.
 
-`learner_behavior` and `course_engagement` hold states as `sinks.mongodb_documents` says. A newer
+`learner_behavior` and `course_engagement` hold states as `sinks.mongodb_documents` says,
+`chat_transcripts` conversations as `sinks.mongodb_transcripts` says. A newer
 state takes an older one's place whole, by one guarded operation on the server, so two sinks at
 once cannot mix or turn back anything. The client is pymongo's own (docs/decisions/0014).
 """
@@ -28,6 +29,8 @@ from pymongo.errors import (
 
 from config.settings import MongodbSettings
 from schemas.errors import InvalidSetting, RecordRefused, StoreUnavailable
+from schemas.topics import CHAT
+from sinks import mongodb_transcripts
 from sinks.contract import SinkRecord
 from sinks.mongodb_documents import COLLECTIONS, Document, document_of
 
@@ -54,10 +57,10 @@ _OF_THE_RECORD = {2, 9, 14, 22, 52, 56, 57, 121, 10334, 17280, 17419, 17420}
 
 
 class MongodbSink:
-    """Keeps the latest state of every learner, and of every learner in a course."""
+    """Keeps the latest state of every learner, also in each course, and every conversation."""
 
     name = "mongodb"
-    topics: tuple[str, ...] = ("behavior", "engagement")
+    topics: tuple[str, ...] = (*COLLECTIONS, CHAT)
 
     def __init__(self, settings: MongodbSettings) -> None:
         self._settings = settings
@@ -77,6 +80,8 @@ class MongodbSink:
             for collection in COLLECTIONS.values():
                 for field in collection.indexes:
                     await self._database[collection.name].create_index(field)
+            for field in mongodb_transcripts.INDEXES:
+                await self._database[mongodb_transcripts.COLLECTION].create_index(field)
 
     async def write(self, batch: Sequence[SinkRecord]) -> None:
         """Keeps the newest state of each key; a majority of the servers has it on disk.
@@ -100,6 +105,10 @@ class MongodbSink:
                     await stored.delete_many({"_id": {"$in": deleted[at : at + _AT_ONCE]}})
                 for at in range(0, len(documents), _AT_ONCE):
                     await _keep(stored, documents[at : at + _AT_ONCE])
+            transcripts = self._database[mongodb_transcripts.COLLECTION]
+            said = [record for record in batch if record.topic == CHAT]
+            for at in range(0, len(said), _AT_ONCE):
+                await mongodb_transcripts.append(transcripts, said[at : at + _AT_ONCE])
 
     async def close(self) -> None:
         if self._database is not None:

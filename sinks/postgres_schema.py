@@ -32,7 +32,8 @@ async def upgrade(connection: asyncpg.Connection, to: str = "head") -> None:
         to: a revision, such as "0001"; the newest, if not given.
 
     Raises:
-        StoreUnavailable: the tables were made by a newer program.
+        StoreUnavailable: the tables were made by a newer program, or hold what a migration would
+            throw away.
     """
     scripts = ScriptDirectory.from_config(alembic_config())
     wanted = scripts.get_current_head() if to == "head" else to
@@ -44,7 +45,12 @@ async def upgrade(connection: asyncpg.Connection, to: str = "head") -> None:
         if found == wanted:
             return
         _known(scripts, found)
-        await connection.execute(migrations(found, to), timeout=_MIGRATION_SECONDS)
+        try:
+            await connection.execute(migrations(found, to), timeout=_MIGRATION_SECONDS)
+        except asyncpg.RaiseError as refused:  # a migration's own words
+            raise StoreUnavailable(
+                f"the tables in PostgreSQL stay as they are: {refused}"
+            ) from None
 
 
 async def revision(connection: asyncpg.Connection) -> str | None:

@@ -1,4 +1,4 @@
-"""The tables that `PostgresSink` fills, as data: name, SQL type and place in the record by column.
+"""The tables that `PostgresSink` fills.
 
 What is written (``sinks.postgres``) and what is audited (``audit.postgres``) is read off here; what
 makes the tables stands in ``sinks/migrations``, and a test holds the two alike.
@@ -6,89 +6,11 @@ makes the tables stands in ``sinks/migrations``, and a test holds the two alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime
-from operator import itemgetter
-from typing import Any, NamedTuple
+from collections.abc import Iterable
 
-import orjson
-
-from schemas.topics import DECISIONS, TREE_VERSIONS
-
-Values = dict[str, Any]
-
-_TO_SQL: dict[str, Callable[[Any], Any]] = {
-    "TIMESTAMPTZ": datetime.fromisoformat,
-    "DATE": date.fromisoformat,
-    "JSONB": lambda value: orjson.dumps(value).decode(),
-}
-"""How what JSON holds as text or object goes to asyncpg; all other types as they are."""
-
-
-class Column(NamedTuple):
-    """``path``: keys with dots between, the name if not given. ``default``: where nothing is."""
-
-    name: str
-    type: str
-    path: str = ""
-    default: Any = None
-
-    def told(self, value: Values) -> Any:
-        """What the record says, in JSON's types."""
-        found: Any = value
-        for step in (self.path or self.name).split("."):
-            found = found.get(step) if found is not None else None
-        return self.default if found is None else found
-
-
-def _itself(value: Values) -> Iterable[Values]:
-    return (value,)
-
-
-class Table(NamedTuple):
-    """``parts``: the objects in a record of which each makes a row; ``key`` tells rows apart."""
-
-    name: str
-    topic: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    parts: Callable[[Values], Iterable[Values]] = _itself
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
-
-    def rows(self, values: Iterable[Values]) -> Iterator[tuple[Any, ...]]:
-        """Rows as asyncpg takes them, in the columns' order."""
-        cells = [_cell(column) for column in self.columns]
-        return (
-            tuple([cell(part) for cell in cells]) for value in values for part in self.parts(value)
-        )
-
-
-def _cell(column: Column) -> Callable[[Values], Any]:
-    convert = _TO_SQL.get(column.type)
-    if convert is None:
-        return column.told if column.path or column.default is not None else _direct(column.name)
-
-    def converted(value: Values) -> Any:
-        found = column.told(value)
-        return None if found is None else convert(found)
-
-    return converted
-
-
-def _direct(name: str) -> Callable[[Values], Any]:
-    """`Column.told` for most columns: this one runs for every cell of the decision log."""
-    take = itemgetter(name)
-
-    def direct(value: Values) -> Any:
-        try:
-            return take(value)
-        except KeyError:
-            return None
-
-    return direct
+from schemas.topics import CHAT, DECISIONS, DELIVERY_LOG, PROMPT_SETS, TREE_VERSIONS
+from sinks.contract import SinkRecord
+from sinks.postgres_table import Column, Table, Values, columns
 
 
 def _thresholds(document: Values) -> Iterable[Values]:
@@ -228,4 +150,68 @@ RETRAINING_LOG = Table(
     _retrained,
 )
 
-TABLES = (PROFILES, SUMMARIES, DECISION_LOG, VERSIONS, THRESHOLDS, RETRAINING_LOG)
+DELIVERIES = Table(
+    "deliveries",
+    DELIVERY_LOG,
+    ("delivery_id", "attempt"),
+    (
+        Column("delivery_id", "UUID"),
+        Column("attempt", "INTEGER"),
+        Column("decision_id", "UUID"),
+        Column("user_id", "UUID"),
+        *columns("TEXT", "course_id", "decision_tree_id"),
+        Column("decision_version", "INTEGER"),
+        *columns("TEXT", "strategy_label", "previous_label", "llm_prompt_summary"),
+        Column("prompt_version", "TEXT"),
+        Column("delivery_timestamp", "TIMESTAMPTZ"),
+        *columns("TEXT", "response_status", "response_reason"),
+        Column("responded_at", "TIMESTAMPTZ"),
+        *columns("FLOAT8", "latency_ms", "decision_latency_ms"),
+        Column("cache_hit", "BOOLEAN"),
+        *columns("TEXT", "trace_id", "traceparent"),
+        Column("event_id", "UUID"),
+        *columns("TEXT", "event_type", "event_source"),
+        Column("event_at", "TIMESTAMPTZ"),
+        Column("source_offset", "BIGINT", "offset"),
+    ),
+)
+"""``offset`` is the record's own: see `delivery_values`."""
+
+
+def delivery_values(record: SinkRecord) -> Values:
+    """A record of ``facilitator.log`` with its place there, by which the newest status stays."""
+    return {**(record.value or {}), "offset": record.offset}
+
+
+CHAT_SUMMARIES = Table(
+    "chat_summaries",
+    CHAT,
+    ("user_id", "session_id"),
+    (
+        Column("user_id", "UUID"),
+        *columns("TEXT", "session_id", "course_id"),
+        *columns("TIMESTAMPTZ", "started_at", "last_message_at", "ended_at"),
+        *columns("INTEGER", "messages", "turns", "answers", "hints"),
+        *columns("TEXT[]", "topics", "skills", "feedback_flags", "responders"),
+        Column("with_expert", "BOOLEAN"),
+        *columns("TEXT", "first_label", "last_label"),
+        Column("label_changes", "INTEGER"),
+        *columns("TEXT", "first_strategy", "last_strategy"),
+        Column("strategy_changes", "INTEGER"),
+        Column("waiting_for", "UUID"),
+        Column("last_offset", "BIGINT"),
+    ),
+)
+"""The columns are the fields of `sinks.chat_summary.ChatSummary`."""
+
+PROMPTS = Table(
+    "prompt_sets",
+    PROMPT_SETS,
+    ("version",),
+    (Column("version", "TEXT"), *columns("JSONB", "templates", "reading_levels")),
+)
+
+TABLES = (
+    PROFILES, SUMMARIES, DECISION_LOG, VERSIONS, THRESHOLDS, RETRAINING_LOG, DELIVERIES,
+    CHAT_SUMMARIES, PROMPTS,
+)  # fmt: skip

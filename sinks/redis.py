@@ -1,18 +1,23 @@
-"""Redis: the thresholds in force and each learner's latest decisions, for quick reading.
+"""Redis: the thresholds in force, each learner's latest decisions and deliveries, to read quickly.
 
 =======================================  ===========================================================
 ``learner:decision:{user_id}:{tree_id}``  hash: ``record``, the decision as it stands on the topic,
                                           and ``position``, its offset there; the highest stays
+``learner:delivery:{user_id}:{tree_id}``  hash: the same of a delivery, and its ``delivery_id``
 ``learner:thresholds:{tree_id}``          string: the whole document of the version in force
 ``learner:highest:{tree_id}``             hash: ``version`` and ``document`` of the highest version
 =======================================  ===========================================================
 
-The first two are dropped when nothing was written for ``expire_days``; thresholds are renewed with
-every batch, so they stay as long as there are decisions. The third never goes, so that a stream
-that wakes after a longer silence puts its own version back in force, and not version 0.
+The first three are dropped when nothing was written for ``expire_days``; thresholds are renewed
+with every batch, so they stay as long as there are decisions. The fourth never goes, so that a
+stream that wakes after a longer silence puts its own version back in force, and not version 0.
+
+Of deliveries, one that a newer one superseded is none that a reader wants: its last word is left
+out. When another delivery comes to stand under a key, the ``tree_id`` is published on the channel
+``learner:delivery:{user_id}`` in the same instant; a change of its status alone is not.
 
 A document is one value, set by one command: who reads it has a whole version, or the whole one
-before. A script runs alone, so what it compares is still so when it writes.
+before.
 """
 
 from __future__ import annotations
@@ -30,10 +35,18 @@ from redis.backoff import NoBackoff
 from config.settings import RedisSettings
 from schemas.errors import InvalidSetting, RecordRefused, StoreUnavailable
 from schemas.fields import TREE_IDS
-from schemas.topics import DECISIONS, TREE_VERSIONS
+from schemas.topics import DECISIONS, DELIVERY_LOG, TREE_VERSIONS
 from sinks.contract import SinkRecord
+from sinks.redis_scripts import (
+    KEEP_DECISIONS,
+    KEEP_DELIVERIES,
+    KEEP_VERSION,
+    RENEW_THRESHOLDS,
+    SCRIPTS,
+)
 
 DECISION = "learner:decision:"
+DELIVERY = "learner:delivery:"
 THRESHOLDS = "learner:thresholds:"
 HIGHEST = "learner:highest:"
 
@@ -43,37 +56,6 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 _DAY_SECONDS = 86_400
 _KEYS_AT_ONCE = 250
 """In one run of a script, during which Redis does nothing else: some 1 ms."""
-
-_KEEP_DECISIONS = """
-for i, key in ipairs(KEYS) do
-  local position, record = ARGV[2 * i], ARGV[2 * i + 1]
-  local kept = tonumber(redis.call('HGET', key, 'position') or -1)
-  if tonumber(position) >= kept then
-    redis.call('HSET', key, 'position', position, 'record', record)
-    redis.call('EXPIRE', key, ARGV[1])
-  end
-end
-"""
-"""ARGV: seconds, then position and record of each key."""
-
-_KEEP_VERSION = """
-local kept = tonumber(redis.call('HGET', KEYS[2], 'version') or -1)
-if tonumber(ARGV[2]) > kept then
-  redis.call('HSET', KEYS[2], 'version', ARGV[2], 'document', ARGV[3])
-  redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[1])
-end
-"""
-"""KEYS: thresholds, highest. ARGV: seconds, version, document."""
-
-_RENEW_THRESHOLDS = """
-for i = 1, #KEYS, 2 do
-  if redis.call('EXPIRE', KEYS[i], ARGV[1]) == 0 then
-    local document = redis.call('HGET', KEYS[i + 1], 'document')
-    if document then redis.call('SET', KEYS[i], document, 'EX', ARGV[1]) end
-  end
-end
-"""
-"""KEYS: thresholds and highest of each tree. ARGV: seconds."""
 
 _LATER = (
     redis.exceptions.ConnectionError,  # also: loading, too many clients, a wrong password
@@ -98,7 +80,7 @@ class RedisSink:
     """
 
     name = "redis"
-    topics: tuple[str, ...] = (DECISIONS, TREE_VERSIONS)
+    topics: tuple[str, ...] = (DECISIONS, DELIVERY_LOG, TREE_VERSIONS)
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
@@ -112,10 +94,7 @@ class RedisSink:
         self._client = client = connect(self._settings)
         with redis_errors(client):
             await client.ping()
-        self._scripts = {
-            text: client.register_script(text)
-            for text in (_KEEP_DECISIONS, _KEEP_VERSION, _RENEW_THRESHOLDS)
-        }
+        self._scripts = {text: client.register_script(text) for text in SCRIPTS}
 
     async def write(self, batch: Sequence[SinkRecord]) -> None:
         """Of each key only the newest of the batch, and that only if Redis has no newer one."""
@@ -129,33 +108,51 @@ class RedisSink:
             raise StoreUnavailable("redis: not set up")
         with redis_errors(self._client):
             for part in _chunks(newest_decisions(batch).items(), _KEYS_AT_ONCE):
-                told = [text for _, record in part for text in (record.offset, record.raw)]
-                await self._run(_KEEP_DECISIONS, [key for key, _ in part], *told)
+                placed = [text for _, record in part for text in (record.offset, record.raw)]
+                await self._run(KEEP_DECISIONS, [key for key, _ in part], *placed)
+            for part in _chunks(newest_deliveries(batch).items(), _KEYS_AT_ONCE):
+                told = [text for _, record in part for text in _delivery_told(record)]
+                await self._run(KEEP_DELIVERIES, [key for key, _ in part], *told)
             for tree_id, record in highest_versions(batch).items():
                 version = _value(record)["version"]
-                await self._run(_KEEP_VERSION, _threshold_keys(tree_id), version, record.raw)
+                await self._run(KEEP_VERSION, _threshold_keys(tree_id), version, record.raw)
             if batch:
                 keys = [key for tree_id in TREE_IDS for key in _threshold_keys(tree_id)]
-                await self._run(_RENEW_THRESHOLDS, keys)
+                await self._run(RENEW_THRESHOLDS, keys)
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
-    async def _run(self, script: str, keys: list[str], *arguments: int | bytes) -> None:
+    async def _run(self, script: str, keys: list[str], *arguments: int | str | bytes) -> None:
         await self._scripts[script](keys=keys, args=[self._seconds, *arguments])
 
 
 def newest_decisions(batch: Iterable[SinkRecord]) -> dict[str, SinkRecord]:
     """The decision with the highest offset of each key."""
+    return _newest(
+        (decision_key(value["user_id"], value["tree_id"]), record)
+        for record in batch
+        if record.topic == DECISIONS and (value := _value(record))
+    )
+
+
+def newest_deliveries(batch: Iterable[SinkRecord]) -> dict[str, SinkRecord]:
+    """The record with the highest offset of each key; of what was superseded, none."""
+    return _newest(
+        (delivery_key(value["user_id"], value["decision_tree_id"]), record)
+        for record in batch
+        if record.topic == DELIVERY_LOG
+        and (value := _value(record))["response_status"] != "superseded"
+    )
+
+
+def _newest(records: Iterable[tuple[str, SinkRecord]]) -> dict[str, SinkRecord]:
     newest: dict[str, SinkRecord] = {}
-    for record in batch:
-        if record.topic == DECISIONS:
-            value = _value(record)
-            key = decision_key(value["user_id"], value["tree_id"])
-            if key not in newest or newest[key].offset < record.offset:
-                newest[key] = record
+    for key, record in records:
+        if key not in newest or newest[key].offset < record.offset:
+            newest[key] = record
     return newest
 
 
@@ -174,6 +171,16 @@ def highest_versions(batch: Iterable[SinkRecord]) -> dict[str, SinkRecord]:
 def decision_key(user_id: str, tree_id: str) -> str:
     """The key of a learner's latest decision by a tree; ``user_id`` in lower case."""
     return f"{DECISION}{user_id}:{tree_id}"
+
+
+def delivery_key(user_id: str, tree_id: str) -> str:
+    """The key of a learner's newest delivery by a tree; ``user_id`` in lower case."""
+    return f"{DELIVERY}{user_id}:{tree_id}"
+
+
+def delivery_channel(user_id: str) -> str:
+    """The channel on which the ``tree_id`` is published once another delivery stands there."""
+    return f"{DELIVERY}{user_id}"
 
 
 def thresholds_key(tree_id: str) -> str:
@@ -233,6 +240,11 @@ def _advice(error: Exception) -> str:
     if isinstance(error, redis.exceptions.ResponseError | redis.exceptions.BusyLoadingError):
         return ""
     return ": start it, or say where it is with LEARNER_REDIS__URL"
+
+
+def _delivery_told(record: SinkRecord) -> tuple[int | str | bytes, ...]:
+    value = _value(record)
+    return record.offset, record.raw, value["delivery_id"], value["decision_tree_id"]
 
 
 def _threshold_keys(tree_id: str) -> list[str]:

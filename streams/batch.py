@@ -137,15 +137,21 @@ def _fold(batch: Batch, event: LearnerEvent, offset: int, trees: Trees, rules: R
 
 
 def _forget(tables: Overlay, behavior: Behavior, day: int, horizon_days: int) -> tuple[int, ...]:
-    """Deletes the pages of days from which no event may come any more; the days that stay."""
+    """Deletes the pages of days from which no event may come any more; the days that stay.
+
+    Those within the horizon before the learner's latest activity, by which `reject_too_late`
+    judges, and before the latest event of all: others may tell of theirs by another clock.
+    """
     days = (*behavior.seen_days, day)
+    active = behavior.last_activity_at
+    latest = {max(days), max(days) if active is None else seen.day_number(active)}
     # One day of slack: the horizon is counted from an instant, pages are kept by day.
-    oldest = max(days) - horizon_days - 1
+    kept = {d for d in days for last in latest if last - horizon_days - 1 <= d <= last}
     for old in days:
-        if old < oldest:
+        if old not in kept:
             for key in seen.pages_of(tables.seen, behavior.user_id, old):
                 tables.put_seen(key, None)
-    return tuple(sorted(d for d in days if d >= oldest))
+    return tuple(sorted(kept))
 
 
 def _at(offset: int, state: S) -> S:

@@ -26,6 +26,7 @@ from schemas.event import (
 )
 from schemas.fields import FlaggedType
 from schemas.state import copy_state
+from streams.activity import is_activity
 from streams.distinct_courses import add_course, count_courses
 from streams.flags import flags_of, keep_flags
 from streams.navigation import exploratory_score, visit
@@ -35,12 +36,13 @@ _HOURS = tuple(f"{hour:02}" for hour in range(24))
 
 
 def fold_behavior(behavior: Behavior, event: LearnerEvent) -> Behavior:
-    """The behaviour after the event. Every event is an activity, whatever its type.
+    """The behaviour after the event. What others did (`streams.activity`) is only counted.
 
+    - ``events``: all that were folded, of whatever type
     - ``total_time_spent`` = quiz, video and reading time told (seconds); a session's length is
       not added to it, since it holds the same time
-    - ``content_type_engagement``: images count as reading; hints asked for, used in a quiz or a
-      chat
+    - ``content_type_engagement``: images count as reading; hints asked for, used in a quiz, or
+      asked for in a chat message of the learner (that the tutor then gives one is no second hint)
     - ``retention_span`` = Σ duration / count of the sessions of which both ends are known
     - ``avg_score`` = Σ score / count of graded answers
     - ``dominant_format`` = the format with most time, of equals the first by name
@@ -48,8 +50,10 @@ def fold_behavior(behavior: Behavior, event: LearnerEvent) -> Behavior:
     - ``total_courses``: `streams.distinct_courses.count_courses`
     """
     new = copy_state(behavior)
-    at = event.occurred_at
     new.events += 1
+    if not is_activity(event):
+        return new
+    at = event.occurred_at
     hour = _HOURS[at.hour]
     hours = new.active_time_distribution
     new.active_time_distribution = {**hours, hour: hours.get(hour, 0) + 1}
@@ -134,6 +138,7 @@ def _surveyed(draft: Behavior, event: SurveyAnswered) -> None:
 
 
 def _chatted(draft: Behavior, event: ChatMessage) -> None:
+    """A message of the learner: others' are no activity."""
     if event.hint_used:
         _hint(draft, event)
     topic_id = event.contextual_topic_id

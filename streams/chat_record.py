@@ -33,6 +33,8 @@ def chat_record(  # noqa: PLR0913, PLR0917
     figures = prompt_figures(profile, engagement, event)
     strategy = score(trees["intervention_strategy"], features)
     because = strategy.sentence(features)
+    prompts = rules.prompts
+    words = prompts.words(figures)
     return ChatRecord(
         event_id=event.event_id,
         user_id=event.user_id,
@@ -53,7 +55,7 @@ def chat_record(  # noqa: PLR0913, PLR0917
         traceparent=traceparent_of(event),
         labels=engagement.labels,
         decision_ids=engagement.decision_ids,
-        prompt=rules.prompts.fill("intervention_strategy", strategy.label, figures, because),
-        prompt_version=rules.prompts.version,
+        prompt=prompts.fill("intervention_strategy", strategy.label, words, because),
+        prompt_version=prompts.version,
         figures=figures,
     )

@@ -15,7 +15,7 @@ from schemas.prompt import PromptFigures
 from schemas.state import copy_state
 from streams.derived_id import derived_id
 from streams.figures import prompt_figures
-from streams.prompt import Prompts
+from streams.prompt import Prompts, Words
 from streams.rules import Rules
 from streams.scoring import CompiledTree, Score, score
 from streams.trace import traceparent_of
@@ -67,10 +67,12 @@ def decide(  # noqa: PLR0913, PLR0917
             labels = {**labels, tree_id: result.label}
         if changed or point or rules.decide_on_every_event:
             if told is None:
+                figures = prompt_figures(profile, engagement, event)
                 told = _Told(
                     event,
                     dict(zip(FEATURE_NAMES, features, strict=True)),
-                    prompt_figures(profile, engagement, event),
+                    figures,
+                    rules.prompts.words(figures),
                     traceparent_of(event),
                     rules.prompts,
                 )
@@ -92,6 +94,7 @@ class _Told(NamedTuple):
     event: LearnerEvent
     inputs: dict[str, float]
     figures: PromptFigures
+    words: Words
     traceparent: str
     prompts: Prompts
 
@@ -117,7 +120,7 @@ def _decision(  # noqa: PLR0913, PLR0917
         result.label,
         previous,
         result.distribution,
-        told.prompts.fill(document.tree_id, result.label, told.figures, because),
+        told.prompts.fill(document.tree_id, result.label, told.words, because),
         Thresholds(document.version, result.path(features)),
         result.rule_ids,
         document.retraining_logs,

@@ -34,6 +34,7 @@ from schemas.event import (
 from schemas.fields import CourseResult
 from schemas.profile import Profile
 from schemas.state import copy_state
+from streams.activity import is_activity
 from streams.calibration import count_answer, pmi
 from streams.confidence import known_at, report
 from streams.flags import REVIEW_FLAGS, flags_of
@@ -43,19 +44,21 @@ from streams.sessions import ends_of, log_session
 from streams.skills import practise
 from streams.topics import add_score, flag, grade
 
-_NO_ACTIVITY = frozenset(("profile.updated", "label.assigned"))
-
 
 def fold_engagement(engagement: Engagement, event: LearnerEvent, profile: Profile) -> Engagement:
     """The engagement after the event, with the profile as it is after it.
 
-    Every event of the course is an activity in it but ``label.assigned``, which another person
-    does, and ``profile.updated``, which concerns no course. These two change at most
-    ``format_performance_mismatch``; the same object comes back if not even that. What the profile
-    says of comfort is looked up at every event, so a course sees a new rating at its next event.
+    Every event of the course is an activity in it but those of others (`streams.activity`) and
+    ``profile.updated``, which concerns no course. These change at most
+    ``format_performance_mismatch``, ``strategy.delivered`` its count as well; the same object
+    comes back if not even that. What the profile says of comfort is looked up at every event, so a
+    course sees a new rating at its next event.
     """
     new = engagement
-    if event.type not in _NO_ACTIVITY:
+    if event.type == "strategy.delivered":
+        new = copy_state(engagement)
+        new.deliveries += 1
+    elif event.type != "profile.updated" and is_activity(event):
         new = copy_state(engagement)
         at = event.occurred_at
         if new.last_activity_at is None or at > new.last_activity_at:
@@ -163,14 +166,15 @@ def _surveyed(draft: Engagement, event: SurveyAnswered) -> None:
 
 
 def _chatted(draft: Engagement, event: ChatMessage) -> None:
+    """A message of the learner. A hint counts when it is asked for, not again when it is given."""
     draft.hints += event.hint_used
-    topic_id = event.contextual_topic_id
-    if (
-        topic_id is not None
-        and event.feedback_flags
-        and not REVIEW_FLAGS.isdisjoint(flags_of(event.feedback_flags))
-    ):
-        flag(draft, topic_id, event.occurred_at)
+    topic_id, at = event.contextual_topic_id, event.occurred_at
+    if topic_id is None:
+        return
+    if event.feedback_flags and not REVIEW_FLAGS.isdisjoint(flags_of(event.feedback_flags)):
+        flag(draft, topic_id, at)
+    if event.confidence is not None:
+        report(draft, topic_id, event.confidence, at)
 
 
 def _session(draft: Engagement, event: SessionStarted | SessionEnded) -> None:

@@ -16,7 +16,7 @@ from streams.wording import Asked, bound, figure, meaning, sentence_template, sh
 def sentence(
     tree_id: TreeId, label: str, part: float, version: int, path: Sequence[Condition]
 ) -> str:
-    """``llm_prompt_output`` from what the decision record itself holds.
+    """Why it was decided so (a prompt's ``{because}``), from what the record itself holds.
 
     Args:
         part: the label's share of the class distribution, 0–1.

@@ -9,6 +9,11 @@ that holds:
 3. ``silence``: the learner had fallen silent before this event.
 4. ``next_attempts``: three graded answers came in.
 
+The intervention tree learns from what followed a strategy that was delivered. Where a learner's
+course has seen a delivery (``strategy.delivered``), an example whose strategy was not taken by the
+time it settles teaches that tree nothing, unless a person says what was right; where nobody reports
+deliveries, decided counts as delivered (docs/decisions/0022).
+
 Events are taken as they arrive. One that happened before the decision says nothing of what came
 after it and is passed over, however late it arrives; a late one from after the decision counts,
 and one that arrives after the example was settled changes nothing any more.
@@ -27,11 +32,13 @@ from schemas.event import (
     LabelAssigned,
     LearnerEvent,
     QuizSubmitted,
+    StrategyDelivered,
 )
 from schemas.example import LabelledBy, TreeExample
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
 from schemas.fields import TreeId
 from schemas.state import copy_state
+from streams.activity import is_activity
 from streams.decide import decision_point
 from streams.derived_id import derived_id
 from streams.outcome import learner_label, right_strategy
@@ -62,6 +69,8 @@ def settle(
     pending = engagement.pending
     if not pending:
         return engagement, ()
+    if isinstance(event, StrategyDelivered):
+        return _delivered(engagement, event), ()
     examples: tuple[TreeExample, ...] = ()
     still_open: list[PendingExample] = []
     silent = _fell_silent(engagement, event)
@@ -116,14 +125,30 @@ def open_example(
     return engagement
 
 
+def _delivered(engagement: Engagement, event: StrategyDelivered) -> Engagement:
+    """With the example marked whose strategy it was; the same object if none that is open.
+
+    The decision's id alone tells it: the service's clock is not the learner's.
+    """
+    pending = engagement.pending
+    for place, example in enumerate(pending):
+        if derived_id(example.event_id, "intervention_strategy") == event.decision_id:
+            marked = copy_state(example)
+            marked.delivered = True
+            engagement = copy_state(engagement)
+            engagement.pending = (*pending[:place], marked, *pending[place + 1 :])
+    return engagement
+
+
 def _fell_silent(engagement: Engagement, event: LearnerEvent) -> bool:
     """Whether the learner was away for long, by the calendar and by their own rhythm.
 
+    Told by what the learner does after it: the tutor's word, or a label assigned, ends no silence.
     The rhythm is the mean gap between the recent graded answers; without two of them there is
     none to fall out of (a learner enrols months ahead), and nothing is silence.
     """
     last, answers = engagement.last_activity_at, engagement.quiz_attempts
-    if last is None or len(answers) < 2:
+    if last is None or len(answers) < 2 or not is_activity(event):
         return False
     away = event.occurred_at - last
     if away < SILENCE:
@@ -135,10 +160,12 @@ def _fell_silent(engagement: Engagement, event: LearnerEvent) -> bool:
 def _count(example: PendingExample, engagement: Engagement, event: LearnerEvent) -> PendingExample:
     """The example with a graded answer or hint counted in; the same object for other events.
 
-    Hints are those of ``fold_engagement``. Confidence: told with the answer, or the latest told
-    before of its topic.
+    Hints are those of ``fold_engagement``: asked for by the learner. Confidence: told with the
+    answer, or the latest told before of its topic.
     """
-    if isinstance(event, HintRequested) or (isinstance(event, ChatMessage) and event.hint_used):
+    if isinstance(event, HintRequested) or (
+        isinstance(event, ChatMessage) and event.hint_used and is_activity(event)
+    ):
         example = copy_state(example)
         example.hints += 1
     elif isinstance(event, QuizSubmitted):
@@ -174,7 +201,8 @@ def _examples(
         labels[event.tree_id] = event.label
     else:
         labels["primary_classification"] = learner_label(pending, event, known_by)
-        labels["intervention_strategy"] = right_strategy(pending, event, known_by)
+        if pending.delivered or not engagement.deliveries:
+            labels["intervention_strategy"] = right_strategy(pending, event, known_by)
     features = dict(zip(FEATURE_NAMES, pending.features, strict=True))
     return tuple(
         [

@@ -10,6 +10,7 @@ from schemas.fields import TreeId
 from schemas.tree import TreeDocument
 from streams.batch import Batch, Source, process
 from streams.decode import Record
+from streams.prompt import Prompts
 from streams.rules import Rules
 from streams.scoring import compile_tree
 from streams.step import Trees
@@ -58,3 +59,7 @@ class Replay:
         """Decides with it from the next record on."""
         self.versions.append(version)
         self._trees = {**self._trees, version.tree_id: compile_tree(version)}
+
+    def adopt_prompts(self, prompts: Prompts) -> None:
+        """Fills prompts from it from the next record on."""
+        self._rules = self._rules._replace(prompts=prompts)

@@ -9,7 +9,10 @@ from streams.prompt import PLAIN, Prompts
 
 
 class Rules(NamedTuple):
-    """How events are judged and when decisions are sent; see ``config.settings.WorkerSettings``."""
+    """How events are judged, when decisions are sent, and in which words.
+
+    See ``config.settings``: ``WorkerSettings``, ``PromptSettings``.
+    """
 
     max_event_bytes: int = 65_536
     future_tolerance: timedelta = timedelta(minutes=5)

@@ -28,7 +28,7 @@ class Score:
 
     ``distribution``: share of each label with any weight, sums to 1, in the order of ``LABELS``.
     ``label``: the heaviest, the first of ``LABELS`` among equals. ``rule_ids``: root to leaf.
-    ``template``, ``slots``: ``llm_prompt_output`` without its figures, and the features of these.
+    ``template``, ``slots``: the `sentence` without its figures, and the features of these.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Score:
         )
 
     def sentence(self, features: tuple[float, ...]) -> str:
-        """``llm_prompt_output`` with the learner's values."""
+        """Why it was decided so, with the learner's values: a prompt's ``{because}``."""
         return self.template % tuple([features[place] for place in self.slots])
 
 

@@ -3,6 +3,9 @@
     repeat? ─► too late? ─► settle what was awaited ─► fold profile, behaviour, engagement
       ─► features ─► both trees ─► decisions, chat record ─► await what comes next
 
+A delivery that is told (``strategy.delivered``) goes no further than the folds: nothing new is
+known of the learner, and what would be decided of it would be delivered and told in turn.
+
 Pure: the same arguments give the same result, in the worker, in replay and in the tests.
 """
 
@@ -83,6 +86,8 @@ def step(learner: Learner, event: LearnerEvent, trees: Trees, rules: Rules) -> S
         engagement, examples = settle(engagement, event)
     if event.course_id is not None or event.type == "profile.updated":
         engagement = fold_engagement(engagement, event, profile)
+    if event.type == "strategy.delivered":
+        return Step(Learner(profile, behavior, engagement), (), examples, None)
     features = extract(
         profile, behavior, engagement, event.occurred_at, learner.behavior.last_activity_at
     )

@@ -1,4 +1,4 @@
-"""Is a decision what its tree says of its own inputs? Works it out again and compares."""
+"""Is a decision what its tree and its prompt set say of its own inputs? Works it out again."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from schemas.fields import LABELS
 from streams.decide import DECISION_POINTS
 from streams.derived_id import derived_id
 from streams.explanation import sentence
+from streams.prompt import Prompts
 from streams.scoring import CompiledTree, score
 
 
-def verify(decision: Decision, tree: CompiledTree) -> tuple[str, ...]:
+def verify(decision: Decision, tree: CompiledTree, prompts: Prompts | None) -> tuple[str, ...]:
     """Every difference, beginning with the field that differs; empty if the decision is confirmed.
 
-    ``tree`` is the version that the decision names. What a record cannot show of itself is not
-    judged: user_id, course_id, timestamp, traceparent, and whether previous_label was the last.
+    ``tree`` and ``prompts`` are the versions that the decision names. Without ``prompts`` only the
+    rest is judged: whoever has no such set cannot confirm the decision. What a record cannot show
+    of itself is not judged: user_id, timestamp, traceparent, whether previous_label was the last,
+    and of prompt_figures what the prompt does not say.
     """
-    return (*_identity(decision, tree), *_inputs(decision), *_outcome(decision, tree))
+    return (
+        *_identity(decision, tree, prompts),
+        *_inputs(decision),
+        *_outcome(decision, tree, prompts),
+    )
 
 
-def _identity(decision: Decision, tree: CompiledTree) -> Iterator[str]:
+def _identity(decision: Decision, tree: CompiledTree, prompts: Prompts | None) -> Iterator[str]:
     document = tree.document
     yield from _differs("tree_id", decision.tree_id, document.tree_id)
     yield from _differs("decision_version", decision.decision_version, document.version)
@@ -44,6 +51,10 @@ def _identity(decision: Decision, tree: CompiledTree) -> Iterator[str]:
         yield from _differs("event_source", decision.event_source, sources[0])
     if decision.previous_label not in {"", *LABELS[document.tree_id]}:
         yield f"previous_label: {decision.previous_label!r} is no label of {document.tree_id}"
+    told = decision.prompt_figures.course_id
+    yield from _differs("prompt_figures.course_id", told, decision.course_id)
+    if prompts is not None:
+        yield from _differs("prompt_version", decision.prompt_version, prompts.version)
 
 
 def _sources(decision: Decision) -> tuple[EventSource, ...]:
@@ -70,7 +81,7 @@ def _inputs(decision: Decision) -> Iterator[str]:
             yield f"input_attributes.{name}: no such feature"
 
 
-def _outcome(decision: Decision, tree: CompiledTree) -> Iterator[str]:
+def _outcome(decision: Decision, tree: CompiledTree, prompts: Prompts | None) -> Iterator[str]:
     given = decision.input_attributes
     if any(name not in given for name in FEATURE_NAMES):
         return
@@ -81,16 +92,15 @@ def _outcome(decision: Decision, tree: CompiledTree) -> Iterator[str]:
     yield from _differs("flagged_rules_hit", decision.flagged_rules_hit, result.rule_ids)
     path = result.path(features)
     yield from _differs("thresholds_at_time.path", decision.thresholds_at_time.path, path)
-    words = sentence(
-        tree.document.tree_id,
-        result.label,
-        result.distribution[result.label],
-        tree.document.version,
-        path,
-    )
-    yield from _differs("llm_prompt_output", decision.llm_prompt_output, words)
+    if prompts is None:
+        return
+    tree_id, version = tree.document.tree_id, tree.document.version
+    because = sentence(tree_id, result.label, result.distribution[result.label], version, path)
+    words = prompts.words(decision.prompt_figures)
+    prompt = prompts.fill(tree_id, result.label, words, because)
+    yield from _differs("llm_prompt_output", decision.llm_prompt_output, prompt)
 
 
 def _differs(field: str, given: object, expected: object) -> Iterator[str]:
     if given != expected:
-        yield f"{field}: {given!r} where the tree gives {expected!r}"
+        yield f"{field}: {given!r} where it must be {expected!r}"

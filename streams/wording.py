@@ -55,7 +55,7 @@ def opening(tree_id: TreeId, label: str, part: float, version: int) -> str:
 def sentence_template(
     tree_id: TreeId, label: str, part: float, version: int, path: Sequence[Asked]
 ) -> tuple[str, tuple[str, ...]]:
-    """``llm_prompt_output`` with a ``%`` slot per figure, and whose figure goes in each.
+    """Why it was decided so, with a ``%`` slot per figure, and whose figure goes in each.
 
     Several conditions on one feature become one phrase, with the tightest bound each way.
     """

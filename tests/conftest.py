@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
@@ -15,10 +16,11 @@ import pytest
 from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from faults.all_stores import AllStores, all_stores
+from servers import prometheus as prometheus_for_tests
 from servers.kafka import Kafka, start_kafka, wait_until_answers
 from servers.kafka_jars import ServerUnavailable
 from servers.kafka_topics import delete_topics
-from servers.store_server import GivenServer, StoreServer
+from servers.store_server import ChildServer, GivenServer, StoreServer
 
 
 def _not_here(what: str, reason: str, *, possible: bool) -> NoReturn:
@@ -88,6 +90,29 @@ def own_kafka() -> Iterator[Callable[[], Kafka]]:
     yield start
     for kafka in started:
         kafka.stop()
+
+
+@pytest.fixture
+def prometheus() -> Iterator[Callable[[Mapping[str, Sequence[int]]], ChildServer]]:
+    """Starts a Prometheus that scrapes ports on this machine, by job; it ends with the test."""
+    started: list[ChildServer] = []
+
+    def start(targets: Mapping[str, Sequence[int]]) -> ChildServer:
+        try:
+            started.append(prometheus_for_tests.start(targets))
+        except ServerUnavailable as error:
+            _not_here("Prometheus", str(error), possible=error.possible)
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Prometheus's own checker."""
+    return shutil.which("promtool") or _not_here("promtool", "not installed", possible=False)
 
 
 @pytest.fixture

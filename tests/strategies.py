@@ -134,6 +134,7 @@ FIELDS: dict[str, Strategy] = {
             "feedback_flags": st.lists(
                 st.sampled_from(("needs revision", "confusing", "thanks")), max_size=2
             ),
+            "confidence": scores,
         },
     ),
     "course.enrolled": st.fixed_dictionaries({}, optional={"previous_attempts": st.integers(0, 3)}),

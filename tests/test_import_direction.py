@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "queries": {"schemas", "config", "sinks"},
     "audit": {"schemas", "streams", "config", "sinks", "agents"},
     "client": {"schemas"},
-    "api": {"schemas", "config", "sinks", "queries", "agents"},
+    "api": {"schemas", "config", "sinks", "queries", "agents", "chat"},
     "chat": {"schemas", "streams", "config", "sinks", "queries", "agents"},
     "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents", "queries"},
     "cli": {

@@ -47,4 +47,4 @@ def test_events_from_a_file_through_replay_to_verified_decisions(tmp_path: Path)
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r'\{"confirmed":[1-9]\d*,"wrong":0\}\n', done.stdout)
+    assert re.fullmatch(r'\{"confirmed":[1-9]\d*,"wrong":0,"unchecked":0\}\n', done.stdout)

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
+from agents.prompt_sets import prompts_in
 from agents.sink import run_sinks
-from agents.topics import DECISIONS, EVENTS, EXAMPLES, TREE_VERSIONS
+from agents.topics import ADOPTIONS, DECISIONS, EVENTS, EXAMPLES, PROMPT_SETS, TREE_VERSIONS
 from agents.worker import run_worker
 from audit.rows import Row
 from audit.run import Asked, StoreReport, run_audit
-from config.settings import Settings, SinkSettings
+from config.prompts import prompts_folder
+from config.settings import PromptSettings, Settings, SinkSettings
+from schemas.adoption import TreeAdoption
+from schemas.errors import InvalidInput
+from schemas.state import encode
 from schemas.topics import DEAD_LETTERS
 from simulation.classroom import simulate
 from sink_suite.stream_records import published_versions
 from sink_suite.told_store import ToldStore
 from sinks.contract import SinkRecord
 
-TOPICS = (EVENTS, DECISIONS, EXAMPLES, TREE_VERSIONS, DEAD_LETTERS, "profile", "engagement")
+TOPICS = (
+    *(EVENTS, DECISIONS, EXAMPLES, TREE_VERSIONS, PROMPT_SETS, DEAD_LETTERS),
+    *("profile", "engagement"),
+)
 BAD = b'{"bad'
-IDS = {DECISIONS: "decision_id", EXAMPLES: "example_id", DEAD_LETTERS: "dead_letter_id"}
+IDS = {
+    DECISIONS: "decision_id",
+    EXAMPLES: "example_id",
+    PROMPT_SETS: "version",
+    DEAD_LETTERS: "dead_letter_id",
+}
 
 
 class KeptById(ToldStore):
@@ -119,6 +134,46 @@ async def test_in_step_although_versions_change_meanwhile(settings: Settings) ->
         if topic == DECISIONS and row.values is not None
     }
     assert versions == {0, 1}, "otherwise the test shows nothing"
+
+
+async def test_in_step_although_the_prompts_were_edited(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "edited"
+    shutil.copytree(Path(str(prompts_folder(None))), folder)
+    for file in folder.glob("*_*/*.txt"):
+        file.write_text("Be kind. {because} {weakest_topics}")
+    edited = settings.model_copy(update={"prompts": PromptSettings(folder=folder)})
+    lines = list(simulate(6, 12, seed=3))
+    store = KeptById()
+    for half, its in ((lines[::2], settings), (lines[1::2], edited), (lines[:40], settings)):
+        async with running(its, store):
+            send(its, EVENTS, half)
+            # Whoever audits needs no folder: what decided stands on the topic.
+            report = await audited(settings, store)
+        assert report.in_step, [table.first for table in report.tables]
+    versions = {prompts_in(None).version, prompts_in(folder).version}
+    made = [row.values for (topic, _), row in store.kept.items() if topic == DECISIONS]
+    assert {values["prompt_version"] for values in made if values is not None} == versions
+    assert {id_ for topic, id_ in store.kept if topic == PROMPT_SETS} == versions
+    lost = store.kept.pop((PROMPT_SETS, prompts_in(folder).version))
+    async with running(settings, store):
+        report = await audited(settings, store)
+    assert [(d.kind, d.id) for table in report.tables for d in table.first] == [
+        ("missing", lost.id)
+    ]
+
+
+async def test_a_set_that_nobody_has_is_named(settings: Settings) -> None:
+    store = KeptById()
+    async with running(settings, store):
+        send(settings, EVENTS, list(simulate(2, 3, seed=5)))
+        assert (await audited(settings, store)).in_step
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    for partition in range(settings.kafka.partitions):
+        told = TreeAdoption(partition, 0, {}, "0123456789ab")
+        producer.produce(ADOPTIONS, encode(told), str(partition), partition)
+    assert producer.flush(10) == 0
+    with pytest.raises(InvalidInput, match="prompt set 0123456789ab decided from offset 0 on"):
+        await audited(settings, store)
 
 
 async def test_while_events_come_in_nothing_is_wrong(settings: Settings) -> None:

@@ -101,7 +101,7 @@ async def test_an_expert_takes_over_and_hands_back(
     assert (last.id, owner) == (2, "expert:Ada")
     await queue.feed(0, [left, said(4)], 5)
     assert await queue.owner(USER, SESSION) == ""
-    assert await requests(client) == [0, 4]
+    assert await requests(client) == [0, 3, 4], "what the expert left open is asked of a responder"
 
 
 async def test_an_ended_session_is_no_longer_open(

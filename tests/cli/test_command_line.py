@@ -18,8 +18,9 @@ from cli.main import app
 from config.settings import Settings
 
 COMMANDS = (
-    "convert oulad", "decisions verify", "demo", "explain", "replay", "schemas export", "settings",
-    "simulate", "topics create", "trainer", "tree list", "tree show", "worker",
+    "convert oulad", "decisions verify", "demo", "explain", "prompt check", "prompt show", "replay",
+    "schemas export", "settings", "simulate", "topics create", "trainer", "tree list", "tree show",
+    "worker",
 )  # fmt: skip
 
 USER = "0b5b6cf2-6a59-4d3b-9e6c-1e2d3f4a5b6c"

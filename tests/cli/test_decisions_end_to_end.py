@@ -65,7 +65,7 @@ def test_decisions_are_confirmed(decisions: Path) -> None:
     done = learner("decisions", "verify", decisions)
     assert done.exit_code == 0, done.output
     written = len(decisions.read_text().splitlines())
-    assert json.loads(done.stdout) == {"confirmed": written, "wrong": 0}
+    assert json.loads(done.stdout) == {"confirmed": written, "wrong": 0, "unchecked": 0}
 
 
 def test_a_changed_decision_is_not_confirmed(decisions: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_changed_decision_is_not_confirmed(decisions: Path) -> None:
     fault, count = map(json.loads, done.stdout.splitlines())
     assert fault["line"] == 2
     assert any("decision_label" in difference for difference in fault["differences"])
-    assert count == {"confirmed": len(lines) - 1, "wrong": 1}
+    assert count == {"confirmed": len(lines) - 1, "wrong": 1, "unchecked": 0}
 
 
 def test_a_decision_by_a_version_that_nobody_gave_says_what_to_give(decisions: Path) -> None:

@@ -245,5 +245,5 @@ def test_what_is_no_decision_is_counted_and_named(tmp_path: Path) -> None:
     assert done.exit_code == 1
     *faults, last = map(json.loads, done.stdout.splitlines())
     assert [(fault["line"], len(fault["differences"])) for fault in faults] == [(1, 1), (3, 1)]
-    assert last == {"confirmed": 0, "wrong": 2}
+    assert last == {"confirmed": 0, "wrong": 2, "unchecked": 0}
     assert "2 of 2 decisions do not hold" in done.stderr

@@ -11,6 +11,7 @@ import orjson
 from confluent_kafka import Message
 
 from agents import topics
+from agents.prompt_sets import prompts_in
 from config.seed_trees import seed_trees
 from faults.committed_records import committed_records
 from schemas.state import encode
@@ -45,11 +46,12 @@ def compare_with_replay(bootstrap: str, partitions: int, app_id: str = "learner"
         topics.DEAD_LETTERS: {},
     }
     trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+    rules = Rules(prompts=prompts_in(None))
     log = committed_records(bootstrap, topics.EVENTS, partitions)
     for partition, messages in log.items():
         tables = MemoryTables()
         source = Source(topics.EVENTS, partition)
-        batch = process(map(_record, messages), tables, trees, Rules(), source)
+        batch = process(map(_record, messages), tables, trees, rules, source)
         tables.apply(batch.tables.changed)
         for name in TABLE_NAMES:
             for key, value in tables.values[name].items():

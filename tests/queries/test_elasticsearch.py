@@ -23,27 +23,30 @@ from servers.store_server import StoreServer
 from sink_suite.stream_records import stream_records
 from sinks import elasticsearch_client
 from sinks.contract import SinkRecord
-from sinks.elasticsearch import CHAT, ElasticsearchSink
+from sinks.elasticsearch import ElasticsearchSink
 from sinks.elasticsearch_client import connect
+from sinks.elasticsearch_indices import CHAT_MESSAGE, INDICES
 
 Event = dict[str, Any]
 START = datetime(2026, 1, 31, 9, tzinfo=UTC)
 CLASS = [r.value for r in stream_records() if r.topic == EVENTS and r.value is not None]
-LOGGED = [event for event in CLASS if event["type"] != CHAT]
+LOGGED = [event for event in CLASS if event["type"] != CHAT_MESSAGE]
 QUIZ = Then("quiz.submitted")
 
 
 @pytest.fixture
 async def log(elasticsearch_server: StoreServer) -> AsyncIterator[Log]:
     """An index of the test's own, deleted after it."""
+    name = f"q{uuid.uuid4().hex[:12]}"
     settings = ElasticsearchSettings(
-        url=elasticsearch_server.url, index=f"q{uuid.uuid4().hex[:12]}", timeout_seconds=20
+        url=elasticsearch_server.url, index=name, conversations=f"{name}-chat", timeout_seconds=20
     )
     sink = ElasticsearchSink(settings)
     await sink.setup()
     async with connect(settings) as client:
         yield Log(sink, client, settings.index)
-        await client.indices.delete(index=f"{settings.index}-1")
+        for index in INDICES:
+            await client.indices.delete(index=f"{index.alias(settings)}-1")
     await sink.close()
 
 

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from agents.sink_records import event_record, made_record
 from config.seed_trees import seed_trees
+from schemas.delivery import Delivery
+from schemas.prompt import PromptSet
 from schemas.state import encode
-from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES, TREE_VERSIONS
+from schemas.topics import (
+    CHAT,
+    DEAD_LETTERS,
+    DECISIONS,
+    DELIVERY_LOG,
+    EVENTS,
+    EXAMPLES,
+    PROMPT_SETS,
+    TREE_VERSIONS,
+)
 from schemas.tree import Retraining, TreeDocument
 from simulation.classroom import simulate
+from sink_suite.conversations import conversations
+from sink_suite.deliveries import InventedFacilitator
 from sinks.contract import SinkRecord
 from streams.batch import Source
 from streams.decode import Record
+from streams.prompt import PLAIN, version_of
 from streams.replay import Replay
 from streams.rules import Rules
 from streams.tables import encode_value
@@ -25,7 +40,9 @@ RECORDED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 def stream_records(learners: int = 12, days: int = 20, seed: int = 11) -> tuple[SinkRecord, ...]:
     """Events with all that the worker makes of them (each state after each event), in order.
 
-    Among them two malformed records (so two dead letters) and, at the end, two tree versions.
+    Among them two malformed records (so two dead letters), talks with the tutor of each kind, and
+    the log of deliveries, whose statuses change while other events come in; at the end two tree
+    versions and two sets of prompts.
     """
     records: list[SinkRecord] = []
     offsets: dict[str, int] = {}
@@ -36,7 +53,13 @@ def stream_records(learners: int = 12, days: int = 20, seed: int = 11) -> tuple[
 
     rules = Rules()
     replay = Replay(seed_trees(), rules, Source(EVENTS, 0))
-    lines = list(simulate(learners, days, seed))
+    facilitator = InventedFacilitator()
+
+    def deliver(log: Iterable[Delivery]) -> None:
+        for delivery in log:
+            add(DELIVERY_LOG, delivery.user_id, encode(delivery))
+
+    lines = list(conversations(simulate(learners, days, seed)))
     lines[5:5] = [b"{", b'{"type": "no.such"}']
     for offset, line in enumerate(lines):
         record = Record(offset, None, line, RECORDED_AT)
@@ -45,6 +68,11 @@ def stream_records(learners: int = 12, days: int = 20, seed: int = 11) -> tuple[
             records.append(event_record(0, record, rules))
         for decision in batch.decisions:
             add(DECISIONS, decision.user_id, encode(decision))
+        for message in batch.chat:
+            add(CHAT, message.user_id, encode(message))
+        deliver(facilitator.meanwhile())
+        for decision in batch.decisions:
+            deliver(facilitator.decided(decision))
         for example in batch.examples:
             add(EXAMPLES, example.user_id, encode(example))
         for letter in batch.dead_letters:
@@ -53,10 +81,23 @@ def stream_records(learners: int = 12, days: int = 20, seed: int = 11) -> tuple[
             for key, value in batch.tables.changed[table].items():
                 assert value is not None
                 add(table, key, encode_value(value))
+    deliver(facilitator.rest())
     for version in published_versions():
         key = f"{version.tree_id}:{version.version}"
         add(TREE_VERSIONS, key, version.model_dump_json().encode())
+    for prompts in prompt_sets():
+        add(PROMPT_SETS, prompts.version, encode(prompts))
     return tuple(records)
+
+
+def prompt_sets() -> list[PromptSet]:
+    """The one that the replay fills, and one with other words."""
+    templates = {
+        tree_id: {label: f"O'Brien's \"{label}\" {{because}} ünïcode" for label in labels}
+        for tree_id, labels in PLAIN.set.templates.items()
+    }
+    levels = {"basic": "Short sentences.", "intermediate": "", "advanced": "As it comes."}
+    return [PLAIN.set, PromptSet(version_of(templates, levels), templates, levels)]
 
 
 def published_versions() -> list[TreeDocument]:

@@ -162,3 +162,15 @@ async def test_without_setup_the_missing_table_is_said(made: Made) -> None:
     with pytest.raises(StoreUnavailable, match="decisions does not exist"):
         await sink.write([first("learner.decisions")])
     await sink.close()
+
+
+@pytest.mark.parametrize("order", [[[0, 5]], [[5, 0]], [[0], [5]], [[5], [0]], [[5, 0], [5]]])
+async def test_of_a_delivery_the_status_told_last_stays(
+    made: Made, file: Path, order: list[list[int]]
+) -> None:
+    sent = first("facilitator.log")
+    taken = changed(sent, response_status="success")._replace(offset=sent.offset + 5)
+    told = {0: sent, 5: taken, 9: changed(sent, attempt=2)._replace(offset=sent.offset + 9)}
+    await write(made, *([told[later] for later in batch] for batch in order), [told[9]])
+    found = rows(file, 'SELECT attempt, response_status, "offset" FROM deliveries ORDER BY attempt')
+    assert found == [(1, "success", taken.offset), (2, "pending", sent.offset + 9)]

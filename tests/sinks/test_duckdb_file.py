@@ -23,7 +23,7 @@ from sink_suite.stream_records import stream_records
 from sinks.contract import SinkRecord
 from sinks.duckdb import DuckdbSink
 from sinks.duckdb_file import reading
-from sinks.duckdb_tables import ROW_GROUP
+from sinks.duckdb_table import ROW_GROUP
 
 ROOT = Path(__file__).parents[2]
 

@@ -23,8 +23,9 @@ from servers.store_server import StoreServer
 from sink_suite.contract_tests import Made, SinkContract, contents
 from sinks import elasticsearch_client
 from sinks.contract import SinkRecord
-from sinks.elasticsearch import CHAT, FIELDS, ElasticsearchSink, interaction_id
+from sinks.elasticsearch import ElasticsearchSink
 from sinks.elasticsearch_client import connect
+from sinks.elasticsearch_indices import CHAT_MESSAGE, INDICES, INTERACTIONS, interaction_id
 
 USER = "5f0e6c3a-1b7d-4c58-8f5e-2d9a7b1c4e60"
 SAMPLE_EVENTS = [
@@ -52,9 +53,10 @@ def feedback(number: int = 0, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def settings(elasticsearch_server: StoreServer) -> Iterator[ElasticsearchSettings]:
-    """An index of the test's own, deleted after it."""
+    """Indices of the test's own, deleted after it."""
+    name = f"t{uuid.uuid4().hex[:12]}"
     settings = ElasticsearchSettings(
-        url=elasticsearch_server.url, index=f"t{uuid.uuid4().hex[:12]}", timeout_seconds=20
+        url=elasticsearch_server.url, index=name, conversations=f"{name}-chat", timeout_seconds=20
     )
     yield settings
     asyncio.run(_delete(settings))
@@ -62,8 +64,9 @@ def settings(elasticsearch_server: StoreServer) -> Iterator[ElasticsearchSetting
 
 async def _delete(settings: ElasticsearchSettings) -> None:
     async with connect(settings) as client:
-        for name in (f"{settings.index}-1", settings.index):
-            await client.indices.delete(index=name, ignore_unavailable=True)
+        for alias in (index.alias(settings) for index in INDICES):
+            for name in (f"{alias}-1", alias):
+                await client.indices.delete(index=name, ignore_unavailable=True)
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ async def test_each_field_can_be_searched_by_its_value(
     await client.indices.refresh(index=settings.index)
     asked = set()
     for event in SAMPLE_EVENTS:
-        for name, value in event.items() if event["type"] != CHAT else ():
+        for name, value in event.items() if event["type"] != CHAT_MESSAGE else ():
             asked.add(name)
             for one in value if isinstance(value, list) else [value]:
                 ask = {"match_phrase": {name: one}} if name == "text" else {"term": {name: one}}
@@ -138,8 +141,8 @@ async def test_each_field_can_be_searched_by_its_value(
 async def test_chat_stays_out(settings: ElasticsearchSettings, sink: ElasticsearchSink) -> None:
     await sink.write([record(value) for value in SAMPLE_EVENTS])
     types = {event["type"] for event in (await stored(settings)).values()}
-    assert types == {event["type"] for event in SAMPLE_EVENTS} - {CHAT}
-    assert len(types) == 17
+    assert types == {event["type"] for event in SAMPLE_EVENTS} - {CHAT_MESSAGE}
+    assert len(types) == 18
 
 
 async def test_the_first_telling_stays(
@@ -208,7 +211,10 @@ async def test_an_older_index_gets_the_fields_that_it_lacks(
     )
     await set_up(settings)
     described = await client.indices.get_mapping(index=settings.index)
-    assert described[f"{settings.index}-1"]["mappings"]["properties"].keys() == FIELDS.keys()
+    assert (
+        described[f"{settings.index}-1"]["mappings"]["properties"].keys()
+        == INTERACTIONS.fields.keys()
+    )
 
 
 async def test_an_index_with_other_types_is_left_alone_and_told(

@@ -10,21 +10,26 @@ from typing import Any
 import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
+from pydantic import TypeAdapter
 
 from audit.postgres import PostgresAudit
 from config.settings import PostgresSettings
 from schemas.decision import Decision, decision_adapter
+from schemas.delivery import Delivery, delivery_adapter
 from schemas.errors import StoreUnavailable
 from schemas.profile import WritingMetrics, profile_adapter
+from schemas.prompt import PromptSet
 from schemas.tree import TreeDocument
 from servers.postgres import new_database
 from servers.store_server import StoreServer
 from sink_suite.contract_tests import assert_equal, contents, expected
 from sink_suite.stream_records import stream_records
+from sinks.chat_summary import ChatSummary
 from sinks.postgres import PostgresSink, write_batch
 from sinks.postgres_connection import connected
 from sinks.postgres_schema import alembic_config, migrations, revision, upgrade
-from sinks.postgres_tables import TABLES, Table
+from sinks.postgres_table import Table
+from sinks.postgres_tables import TABLES
 
 HEAD = ScriptDirectory.from_config(alembic_config()).get_current_head() or ""
 SECTIONS = {
@@ -41,16 +46,21 @@ SECTIONS = {
         thresholds_at_time flagged_rules_hit retraining_logs decision_version
     """,
     "deliveries": """
-        user_id decision_tree_id strategy_label llm_prompt_summary delivery_timestamp
-        response_status latency_ms cache_hit trace_id event_source
+        delivery_id attempt user_id decision_tree_id strategy_label llm_prompt_summary
+        delivery_timestamp response_status latency_ms cache_hit trace_id event_source
     """,
     "retraining_log": "date changes_made data_points_used",
-    "chat_summaries": "user_id session_id",
+    "chat_session_summaries": """
+        user_id session_id turns messages duration_seconds topics skills hints feedback_flags
+        outcome state first_label last_label first_strategy last_strategy
+    """,
+    "prompt_sets": "version templates reading_levels",
 }
-"""Sections 1, 2 (its row for analytics), 5 and 6 of the source, and what it keeps of chats here."""
+"""Sections 1, 2 (its row for analytics), 5, 6 of the source; chat sessions and prompts."""
 
 USER = "9f7d7065-52db-571f-805a-f169887a94b5"
 RECORDS = [r for r in stream_records() if r.topic in PostgresSink.topics]
+TOPICS_BEFORE_0005 = ("learner.decisions", "profile", "behavior", "tree.versions")
 
 
 @pytest.fixture
@@ -89,6 +99,17 @@ async def test_every_attribute_of_a_decision_and_of_a_version_is_a_column(
     in_contract = {field.name for field in fields(Decision)}
     assert in_contract == set(await columns(database, "decisions"))
     assert set(TreeDocument.model_fields) == set(await columns(database, "tree_versions"))
+
+
+async def test_every_attribute_of_a_delivery_a_summary_and_a_prompt_set_is_a_column(
+    database: asyncpg.Connection,
+) -> None:
+    in_contract = {field.name for field in fields(Delivery)}
+    assert in_contract | {"source_offset"} == set(await columns(database, "deliveries"))
+    folded = {field.name for field in fields(ChatSummary)}
+    assert folded == set(await columns(database, "chat_summaries"))
+    named = {field.name for field in fields(PromptSet)}
+    assert named == set(await columns(database, "prompt_sets"))
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -169,36 +190,71 @@ async def test_the_figures_of_how_somebody_writes_have_ranges(
     assert not await takes(database, "writing_metrics", metrics(**{figure: bad}))
 
 
-async def test_trees_and_event_sources_are_those_of_the_contract(
-    database: asyncpg.Connection,
+@pytest.mark.parametrize(
+    ("table", "contract", "column"),
+    [
+        ("decisions", decision_adapter, "tree_id"),
+        ("decisions", decision_adapter, "event_source"),
+        ("deliveries", delivery_adapter, "decision_tree_id"),
+        ("deliveries", delivery_adapter, "event_source"),
+        ("deliveries", delivery_adapter, "response_status"),
+    ],
+)
+async def test_enumerations_are_those_of_the_contract(
+    database: asyncpg.Connection, table: str, contract: TypeAdapter[Any], column: str
 ) -> None:
-    told = decision_adapter.json_schema()["properties"]
-    for column in ("tree_id", "event_source"):
-        check = await database.fetchval(
-            "SELECT array(SELECT (regexp_matches(pg_get_constraintdef(oid), '''([^'']*)''', "
-            "'g'))[1]) FROM pg_constraint WHERE conname = $1",
-            f"decisions_{column}_check",
-        )
-        assert set(check) == set(told[column]["enum"])
+    told = contract.json_schema()["properties"]
+    check = await database.fetchval(
+        "SELECT array(SELECT (regexp_matches(pg_get_constraintdef(oid), '''([^'']*)''', "
+        "'g'))[1]) FROM pg_constraint WHERE conname = $1",
+        f"{table}_{column}_check",
+    )
+    assert set(check) == set(told[column]["enum"])
 
 
 async def test_from_the_schema_before_with_data_in_it(empty: PostgresSettings) -> None:
+    """As the version before left it: it took none of the topics that have come since."""
+    before = [record for record in RECORDS if record.topic in TOPICS_BEFORE_0005]
     async with connected(empty) as connection:
-        await upgrade(connection, "0003")
-        await write_batch(connection, RECORDS)
-        assert await revision(connection) == "0003"
-        assert await columns(connection, "service_keys") == {}
+        await upgrade(connection, "0004")
+        await write_batch(connection, before)
+        assert await revision(connection) == "0004"
+        assert "attempt" not in await columns(connection, "deliveries")
     sink, audit = PostgresSink(empty), PostgresAudit(empty)
     await sink.setup()
     try:
-        assert_equal(await contents(audit), expected(audit, RECORDS))
+        assert_equal(await contents(audit), expected(audit, before))
         await sink.write(RECORDS)
     finally:
         await sink.close()
     assert_equal(await contents(audit), expected(audit, RECORDS))
     async with connected(empty) as connection:
         assert await revision(connection) == HEAD
-        assert await columns(connection, "service_keys") != {}
+
+
+@pytest.mark.parametrize(
+    "somebody_else",
+    [
+        "INSERT INTO chat_summaries VALUES (gen_random_uuid(), 's', now(), NULL, 1, 'by hand')",
+        "INSERT INTO deliveries VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), "
+        "'primary_classification', '', '', now(), NULL, 1, false, NULL, 'onboarding')",
+    ],
+)
+async def test_rows_of_somebody_else_are_never_thrown_away(
+    empty: PostgresSettings, somebody_else: str
+) -> None:
+    async with connected(empty) as connection:
+        await upgrade(connection, "0004")
+        await connection.execute(somebody_else)
+        with pytest.raises(StoreUnavailable, match="no version of this program wrote"):
+            await upgrade(connection)
+    async with connected(empty) as connection:
+        assert await revision(connection) == "0004"
+        kept = [
+            await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608  # ours
+            for table in ("deliveries", "chat_summaries")
+        ]
+        assert sum(kept) == 1
 
 
 async def test_many_at_once_on_an_empty_database(empty: PostgresSettings) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from audit.redis import RedisAudit
 from config.seed_trees import seed_trees
@@ -17,7 +18,7 @@ from config.settings import RedisSettings
 from queries.redis import active_tree
 from schemas.errors import InvalidSetting, StoreUnavailable
 from schemas.fields import TreeId
-from schemas.topics import DECISIONS, TREE_VERSIONS
+from schemas.topics import DECISIONS, DELIVERY_LOG, TREE_VERSIONS
 from servers.kafka import free_ports
 from servers.redis import start
 from servers.store_server import StoreServer
@@ -30,6 +31,8 @@ from sinks.redis import (
     RedisSink,
     connect,
     decision_key,
+    delivery_channel,
+    delivery_key,
     thresholds_key,
 )
 
@@ -117,6 +120,98 @@ async def test_within_a_batch_the_newest_decision_stays_whatever_the_order(
     await keep(settings, records[::-1])
     audit = RedisAudit(settings)
     assert_equal(await contents(audit), expected(audit, records))
+
+
+def delivery(
+    number: int, status: str = "pending", attempt: int = 1, *, offset: int, tree_id: TreeId = TREE
+) -> SinkRecord:
+    """Of one learner; ``number`` tells deliveries apart."""
+    told = next(r for r in stream_records() if r.topic == DELIVERY_LOG)
+    id_ = f"00000000-0000-4000-8000-{number:012}"
+    value = {
+        **(told.value or {}),
+        "delivery_id": id_,
+        "decision_tree_id": tree_id,
+        "attempt": attempt,
+        "response_status": status,
+    }
+    return told._replace(offset=offset, value=value, raw=orjson.dumps(value))
+
+
+async def heard_by(listener: PubSub) -> list[bytes]:
+    """One message; none if it was the subscription's answer, or nothing came for a second."""
+    message = await listener.get_message(ignore_subscribe_messages=True, timeout=1)
+    return [] if message is None else [message["data"]]
+
+
+SENT, ANSWERED = delivery(1, offset=10), delivery(1, "success", offset=11)
+SUPERSEDED, NEXT = delivery(1, "superseded", offset=12), delivery(2, offset=13)
+AGAIN = delivery(2, attempt=2, offset=14)
+
+
+@pytest.mark.parametrize(
+    ("batches", "stands", "published"),
+    [
+        ([[SENT]], SENT, 1),
+        ([[SENT], [ANSWERED]], ANSWERED, 1),
+        ([[SENT, ANSWERED]], ANSWERED, 1),
+        ([[ANSWERED], [SENT]], ANSWERED, 1),
+        ([[SENT], [NEXT]], NEXT, 2),
+        ([[SENT], [NEXT], [SENT], [NEXT]], NEXT, 2),
+        ([[SENT], [SUPERSEDED]], SENT, 1),
+        ([[SENT, SUPERSEDED, NEXT], [AGAIN]], AGAIN, 1),
+        ([[NEXT], [SUPERSEDED._replace(offset=20)]], NEXT, 1),
+    ],
+    ids=lambda told: "",
+)
+async def test_the_newest_delivery_stands_and_another_one_is_published(
+    settings: RedisSettings,
+    client: Redis,
+    batches: list[list[SinkRecord]],
+    stands: SinkRecord,
+    published: int,
+) -> None:
+    assert stands.value is not None
+    user_id = stands.value["user_id"]
+    other: TreeId = "intervention_strategy"
+    async with client.pubsub() as listener:
+        await listener.subscribe(delivery_channel(user_id))
+        await keep(settings, *batches, [delivery(3, offset=30, tree_id=other)])
+        heard: list[bytes] = []
+        async with asyncio.timeout(10):
+            while other.encode() not in heard:
+                heard += await heard_by(listener)
+    assert heard == [TREE.encode()] * published + [other.encode()]
+    assert await client.hget(delivery_key(user_id, TREE), "record") == stands.raw
+    assert 29 * DAY < await client.ttl(delivery_key(user_id, TREE)) <= 30 * DAY
+
+
+async def test_who_hears_of_a_delivery_finds_it(settings: RedisSettings, client: Redis) -> None:
+    """It is published in the same instant, not before it stands there."""
+    assert SENT.value is not None
+    user_id = SENT.value["user_id"]
+    key = delivery_key(user_id, TREE)
+    numbers = range(100, 200)
+    found: list[int] = []
+
+    async def listen() -> None:
+        async with client.pubsub() as listener:
+            await listener.subscribe(delivery_channel(user_id))
+            listening.set()
+            while len(found) < len(numbers):
+                for _ in await heard_by(listener):
+                    found.append(int(await client.hget(key, "position")))
+
+    listening = asyncio.Event()
+    listener = asyncio.create_task(listen())
+    await listening.wait()
+    sink = RedisSink(settings)
+    await sink.setup()
+    for number in numbers:
+        await sink.write([delivery(number, offset=number)])
+    await sink.close()
+    await asyncio.wait_for(listener, 20)
+    assert all(position >= number for position, number in zip(found, numbers, strict=True))
 
 
 async def test_of_versions_the_highest_is_in_force_and_of_two_the_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -23,7 +24,7 @@ def hours(n: float) -> datetime:
     return START + timedelta(hours=n)
 
 
-def test_every_event_is_an_activity_at_its_utc_hour() -> None:
+def test_what_the_learner_does_is_an_activity_at_its_utc_hour() -> None:
     behavior = fold(
         event("course.enrolled", datetime(2026, 1, 5, 8, 59, tzinfo=UTC)),
         event("topic.changed", datetime(2026, 1, 5, 9, 0, tzinfo=UTC), topic_id="t"),
@@ -31,6 +32,42 @@ def test_every_event_is_an_activity_at_its_utc_hour() -> None:
     )
     assert behavior.active_time_distribution == {"08": 2, "09": 1}
     assert behavior.events == 3
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        event(
+            "chat.message",
+            hours(9),
+            course_id="biology",
+            session_id="s",
+            message_direction="system",
+            message_text="Shall we go on?",
+            contextual_topic_id="sets",
+            hint_used=True,
+            feedback_flags=["confusing"],
+            confidence=0.9,
+        ),
+        event(
+            "label.assigned",
+            hours(9),
+            tree_id="primary_classification",
+            label="Fast Tracker",
+            assigned_by="tutor",
+        ),
+        event(
+            "strategy.delivered",
+            hours(9),
+            decision_id="00000000-0000-5000-8000-000000000001",
+            strategy_label="Encouragement",
+        ),
+    ],
+    ids=lambda e: e.type,
+)
+def test_what_others_do_is_counted_and_is_no_activity(others: LearnerEvent) -> None:
+    behavior = fold(event("course.enrolled"))
+    assert fold_behavior(behavior, others) == replace(behavior, events=2)
 
 
 def test_activity_spans_the_earliest_to_the_latest_event() -> None:
@@ -68,6 +105,13 @@ def test_time_by_kind_of_work_and_dominant_format() -> None:
             session_id="s",
             message_direction="user",
             message_text="",
+            hint_used=True,
+        ),
+        event(
+            "chat.message",
+            session_id="s",
+            message_direction="system",
+            message_text="Try a smaller case.",
             hint_used=True,
         ),
     )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from strategies import START, USERS, event
 
-from schemas.engagement import Engagement, FormatMatch, QuizAttempt, Tally
+from schemas.engagement import (
+    CalibrationCounts,
+    ConfidenceTrend,
+    Engagement,
+    FormatMatch,
+    QuizAttempt,
+    Tally,
+)
 from schemas.event import LearnerEvent
 from schemas.profile import Profile
 from streams.engagement import fold_engagement
@@ -61,15 +70,65 @@ def test_late_answers_go_where_they_belong_and_the_oldest_leave() -> None:
     assert engagement.attempts == 13
 
 
+def said(at: datetime = START, direction: str = "user", **fields: Any) -> LearnerEvent:
+    chat = {"session_id": "s", "message_direction": direction, "message_text": "?"}
+    return event("chat.message", at, **chat, **fields)
+
+
 def test_hints_of_every_kind() -> None:
-    chat = {"session_id": "s", "message_direction": "user", "message_text": "hint?"}
     engagement = fold(
         event("hint.requested"),
         event("quiz.submitted", question_id="q", score=0, hint_used=True),
-        event("chat.message", hint_used=True, **chat),
-        event("chat.message", **chat),
+        said(hint_used=True),
+        said(direction="system", hint_used=True),  # the same hint, as it is given
+        said(),
     )
     assert engagement.hints == 3
+
+
+def test_a_learners_message_tells_flags_and_confidence_of_its_topic() -> None:
+    sets = {"contextual_topic_id": "sets"}
+    engagement = fold(
+        said(hours(0), confidence=0.75, **sets),
+        said(hours(1), confidence=0.25, feedback_flags=["confusing", "thanks"], **sets),
+        said(hours(2), confidence=0.5, feedback_flags=["too_easy"], contextual_topic_id="maps"),
+        said(hours(3), confidence=1.0, feedback_flags=["confusing"]),  # of no topic
+    )
+    assert engagement.confidence_score_by_topic == {"sets": 0.25, "maps": 0.5}
+    # as if reported: from 0.75 to 0.25 in one step
+    assert engagement.confidence_score_trends == (ConfidenceTrend("sets", -0.5),)
+    assert engagement.flagged_topics == engagement.redo_topics == ("sets",)
+    reported = [
+        event("confidence.reported", hours(n), topic_id=topic, confidence=value)
+        for n, topic, value in ((0, "sets", 0.75), (1, "sets", 0.25), (2, "maps", 0.5))
+    ]
+    assert fold(*reported).confidence_reports == engagement.confidence_reports
+
+
+def test_confidence_told_in_the_chat_is_that_of_the_answer_that_follows() -> None:
+    engagement = fold(
+        said(hours(0), confidence=0.9, contextual_topic_id="sets"),
+        event("quiz.submitted", hours(1), question_id="q", score=0.0, topic_id="sets"),
+    )
+    assert engagement.calibration == CalibrationCounts(confident_wrong=1)
+
+
+def test_what_the_tutor_says_is_not_what_the_learner_does() -> None:
+    engagement = fold(event("course.enrolled"))
+    told = {"confidence": 0.9, "feedback_flags": ["confusing"], "contextual_topic_id": "sets"}
+    answer = said(hours(9), "system", hint_used=True, **told)
+    assert fold_engagement(engagement, answer, NOBODY) is engagement
+
+
+def test_a_delivery_is_counted_and_is_no_activity() -> None:
+    engagement = fold(event("course.enrolled"))
+    decision = "00000000-0000-5000-8000-000000000001"
+    delivered = event(
+        "strategy.delivered", hours(9), decision_id=decision, strategy_label="Encouragement"
+    )
+    after = fold_engagement(engagement, delivered, NOBODY)
+    assert (engagement.deliveries, after.deliveries) == (0, 1)
+    assert replace(after, deliveries=0) == engagement
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from hypothesis import assume, given, settings
@@ -17,6 +17,7 @@ from schemas.engagement import CONFIDENCE_WINDOW, Engagement, engagement_adapter
 from schemas.event import LearnerEvent
 from schemas.profile import Profile, profile_adapter
 from schemas.state import encode
+from streams.activity import is_activity
 from streams.behavior import fold_behavior
 from streams.engagement import fold_engagement
 from streams.profile import fold_profile
@@ -46,6 +47,8 @@ def told_confidences(all_events: Iterable[LearnerEvent]) -> int:
             count += 1
         elif event.type == "quiz.submitted":
             count += event.topic_id is not None and event.confidence is not None
+        elif event.type == "chat.message" and event.message_direction == "user":
+            count += event.contextual_topic_id is not None and event.confidence is not None
     return count
 
 
@@ -126,10 +129,31 @@ def test_windows_are_bounded_and_in_order_of_time(all_events: list[LearnerEvent]
         times = [item.timestamp for item in window]
         assert times == sorted(times)
         assert len(times) <= size
-    assert sum(behavior.active_time_distribution.values()) == behavior.events == len(all_events)
+    activities = sum(is_activity(event) for event in all_events)
+    assert sum(behavior.active_time_distribution.values()) == activities
+    assert behavior.events == len(all_events)
     assert behavior.graded_attempts == engagement.attempts
     assert len(behavior.recent_sessions) <= behavior_schema.RECENT_SESSIONS_WINDOW
     assert set(engagement.redo_topics) <= set(engagement.topic_recency)
+
+
+@given(
+    st.lists(events(users=ONE), max_size=15),
+    events(users=ONE, types=("chat.message", "label.assigned", "strategy.delivered")),
+)
+@LAW
+def test_what_others_do_changes_nothing_but_counts_of_events_and_deliveries(
+    before: list[LearnerEvent], event: LearnerEvent
+) -> None:
+    assume(not is_activity(event))
+    profile, behavior, engagement = fold(before)
+    assert fold_profile(profile, event) is profile
+    assert fold_behavior(behavior, event) == replace(behavior, events=behavior.events + 1)
+    after = fold_engagement(engagement, event, profile)
+    if event.type == "strategy.delivered":
+        assert after.deliveries == engagement.deliveries + 1
+        after.deliveries = engagement.deliveries
+    assert after == engagement
 
 
 @given(st.lists(events(users=ONE, types=("session.started", "session.ended")), max_size=12))

@@ -17,6 +17,7 @@ from schemas.example import TreeExample, example_adapter
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import LABELS
 from schemas.state import copy_state, encode
+from streams.derived_id import derived_id
 from streams.hindsight import open_example, settle
 
 VALUES = features(recent_score=0.25, attempts=4)
@@ -37,15 +38,21 @@ def settled(state: Engagement, *events: LearnerEvent) -> tuple[Engagement, list[
     return state, examples
 
 
-def chat(hint_used: bool) -> LearnerEvent:
+def chat(hint_used: bool, direction: str = "user", days: float = 1) -> LearnerEvent:
     return event(
         "chat.message",
-        1,
+        days,
         session_id="s",
-        message_direction="user",
+        message_direction=direction,
         message_text="how?",
         hint_used=hint_used,
     )
+
+
+def delivered(at: LearnerEvent = FIRST, days: float = 0.01) -> LearnerEvent:
+    """The strategy decided at an event was taken by the query-strategy service."""
+    decision = derived_id(at.event_id, "intervention_strategy")
+    return event("strategy.delivered", days, decision_id=decision, strategy_label="Worked Examples")
 
 
 def test_three_answers_settle_it_by_hand() -> None:
@@ -113,6 +120,7 @@ def test_confidence_comes_from_the_answer_or_else_from_what_was_told_of_its_topi
         (quiz(0.5, 1), 0),
         (chat(hint_used=True), 1),
         (chat(hint_used=False), 0),
+        (chat(hint_used=True, direction="system"), 0),  # it was counted when it was asked for
     ],
 )
 def test_hints_are_counted_wherever_they_are_given(occurred: LearnerEvent, hints: int) -> None:
@@ -262,6 +270,85 @@ def test_a_person_teaches_the_tree_that_they_name(tree_id: str, label: str) -> N
     state, examples = settle(opened(), assigned)
     assert state.pending == ()
     assert [(e.tree_id, e.label, e.labelled_by) for e in examples] == [(tree_id, label, "person")]
+
+
+THREE = (quiz(0.25, 1), quiz(0.5, 2), quiz(0.75, 3))
+"""Mean .5, above .25 before: the strategy helped."""
+
+PRIMARY = ("primary_classification", "Steady Achiever")
+CONFIRMED = ("intervention_strategy", "Worked Examples")
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "told", "learned"),
+    [
+        (0, (), [PRIMARY, CONFIRMED]),  # nobody tells of deliveries: decided is delivered
+        (1, (), [PRIMARY]),  # others were delivered, this one was not
+        (1, (delivered(),), [PRIMARY, CONFIRMED]),
+        (1, (delivered(quiz(0.5, 9)),), [PRIMARY]),  # another decision's strategy
+        (1, (delivered(days=9000),), [PRIMARY, CONFIRMED]),  # the service's clock is its own
+        (1, (delivered(days=-9000),), [PRIMARY, CONFIRMED]),
+        (1, (delivered(), delivered()), [PRIMARY, CONFIRMED]),
+    ],
+)
+def test_the_intervention_tree_learns_from_what_was_delivered(
+    deliveries: int, told: tuple[LearnerEvent, ...], learned: list[tuple[str, str]]
+) -> None:
+    state, examples = settled(opened(engagement(deliveries=deliveries)), *told, *THREE)
+    assert [(e.tree_id, e.label) for e in examples] == learned
+    assert state.pending == ()
+
+
+def test_a_delivery_marks_its_own_example_and_settles_nothing() -> None:
+    second = quiz(0.5, 2)
+    state, _ = settled(opened(), quiz(0.5, 1), second)
+    state = opened(state, second)
+    after, examples = settle(state, delivered(second))
+    assert examples == ()
+    assert [example.delivered for example in after.pending] == [False, True]
+    assert [example.delivered for example in state.pending] == [False, False]
+    assert after.pending[0] is state.pending[0]
+    other = delivered(quiz(0.1, 7))
+    assert settle(after, other)[0] is after
+
+
+def test_a_delivery_after_the_example_settled_changes_nothing() -> None:
+    state, _ = settled(opened(engagement(deliveries=1)), *THREE)
+    assert settle(state, delivered()) == (state, ())
+    assert settle(state, delivered())[0] is state
+
+
+@pytest.mark.parametrize("deliveries", [0, 1])
+def test_results_and_silence_teach_the_same_way(deliveries: int) -> None:
+    state = opened(
+        engagement(quiz_attempts=REGULAR, last_activity_at=day(0), deliveries=deliveries)
+    )
+    for end in (event("course.completed", 1, result="pass"), quiz(0.5, 14)):
+        trees = [e.tree_id for e in settle(state, end)[1]]
+        assert trees == ["primary_classification", "intervention_strategy"][: 2 - deliveries]
+        trees = [e.tree_id for e in settled(state, delivered(), end)[1]]
+        assert trees == ["primary_classification", "intervention_strategy"]
+
+
+def test_a_person_teaches_what_was_never_delivered() -> None:
+    assigned = event(
+        "label.assigned",
+        1,
+        tree_id="intervention_strategy",
+        label="Spaced Review",
+        assigned_by="teacher",
+    )
+    _, examples = settle(opened(engagement(deliveries=3)), assigned)
+    assert [(e.tree_id, e.label) for e in examples] == [("intervention_strategy", "Spaced Review")]
+
+
+@pytest.mark.parametrize("others", [chat(False, "system", days=20), delivered(days=20)])
+def test_what_others_do_neither_shows_nor_ends_a_silence(others: LearnerEvent) -> None:
+    state = opened(engagement(quiz_attempts=REGULAR, last_activity_at=day(0)))
+    state, examples = settle(state, others)
+    assert examples == ()
+    _, examples = settle(state, quiz(0.5, 21))
+    assert {e.labelled_by for e in examples} == {"silence"}
 
 
 def test_with_nothing_open_the_state_is_the_same_object() -> None:

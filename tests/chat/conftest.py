@@ -1,0 +1,62 @@
+"""Fixtures of the chat: Kafka with a worker for a whole file, and Redis for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+
+from agents.topic_admin import create_topics
+from config.settings import KafkaSettings, Settings, WorkerSettings
+from example_chat.stack import chat_settings, gateway_at
+from faults.command_process import CommandProcess
+from servers.kafka_topics import delete_topics
+from servers.store_server import StoreServer
+
+ChatWith = Callable[..., Settings]
+
+
+@pytest.fixture(scope="module")
+def chat_kafka(kafka_bootstrap: str) -> Settings:
+    """Topics made just now, for a file of tests."""
+    settings = Settings(
+        _env_file=None,
+        kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap),
+        worker=WorkerSettings(app_id=f"t{uuid.uuid4().hex[:8]}"),
+    )
+    delete_topics(kafka_bootstrap)
+    asyncio.run(create_topics(settings))
+    return settings
+
+
+@pytest.fixture(scope="module")
+def worker(
+    chat_kafka: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CommandProcess]:
+    """A worker of its own process, for a file of tests."""
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    worker = CommandProcess("worker --metrics-port 0", chat_kafka, log)
+    yield worker
+    worker.kill()
+
+
+@pytest.fixture
+def chat_with(chat_kafka: Settings, worker: CommandProcess, redis_server: StoreServer) -> ChatWith:
+    """Settings of a chat whose Redis is empty; takes `ChatSettings` by name."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+
+    def settings(**chat: object) -> Settings:
+        return chat_settings(chat_kafka, redis_server.url, **chat)
+
+    return settings
+
+
+@pytest.fixture
+async def gateway(chat_with: ChatWith) -> AsyncIterator[str]:
+    """The address of one with the default settings."""
+    async with gateway_at(chat_with()) as url:
+        yield url
