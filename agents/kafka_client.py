@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.helpers import create_ssl_context
+from aiokafka.partitioner import DefaultPartitioner
 from faust.auth import Credentials
 
 from config.settings import KafkaSettings
@@ -42,6 +45,17 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
     return options
+
+
+def choose_partition(kafka: KafkaSettings) -> Callable[[bytes, list[int], list[int]], int]:
+    """aiokafka's ``partitioner`` for ``learner.events``: the same choice as the LMS's producers'.
+
+    A learner's events must all be in one partition, whoever sends them.
+    """
+    if kafka.partitioner == "murmur2":
+        chosen: Callable[[bytes, list[int], list[int]], int] = DefaultPartitioner()
+        return chosen
+    return lambda key, partitions, _: partitions[zlib.crc32(key) % len(partitions)]
 
 
 def faust_credentials(kafka: KafkaSettings) -> Credentials | None:

@@ -66,8 +66,8 @@ async def _tell(
     look_again = min(limits.heartbeat_seconds, max(1.0, service.settings.api.key_seconds))
     known = _last_known(request)
     while not service.stopping and clock() < ends_at:
-        if fresh := _told(latest, known):
-            known = latest.ids
+        fresh, known = _told(latest, known)
+        if fresh:
             await stream.write(fresh)
             heartbeat_at = clock() + limits.heartbeat_seconds
         elif clock() >= heartbeat_at:
@@ -85,8 +85,8 @@ async def _tell(
             latest = await service.latest(user_id, TREE_IDS)
 
 
-def _told(latest: Latest, known: tuple[str, ...]) -> bytes:
-    """What is not known yet, an event for each tree."""
+def _told(latest: Latest, known: tuple[str, ...]) -> tuple[bytes, tuple[str, ...]]:
+    """What is not known yet, an event for each tree; and what is known by then."""
     parts = []
     told = list(known)
     for place, (id_, delivery) in enumerate(zip(latest.ids, latest.found.values(), strict=True)):
@@ -94,7 +94,7 @@ def _told(latest: Latest, known: tuple[str, ...]) -> bytes:
             told[place] = id_
             parts += [b"id: ", ".".join(told).encode(), b"\nevent: decision\ndata: "]
             parts += [encode(delivery), b"\n\n"]
-    return b"".join(parts)
+    return b"".join(parts), tuple(told)
 
 
 def _last_known(request: web.Request) -> tuple[str, ...]:

@@ -11,7 +11,10 @@ from api.problems import later
 
 
 class Limits(NamedTuple):
-    """``waiters``: requests that wait for a change at the same time, of one key and in all."""
+    """``waiters``: requests that wait for a change at the same time, of one key and in all.
+
+    ``redis_seconds``, ``postgres_seconds``: how long one question to the store may take.
+    """
 
     target_bytes: int = 2_048
     header_bytes: int = 8_192
@@ -28,6 +31,8 @@ class Limits(NamedTuple):
     heartbeat_seconds: float = 15.0
     stream_seconds: float = 3_600.0
     write_seconds: float = 10.0
+    redis_seconds: float = 0.5
+    postgres_seconds: float = 2.0
 
 
 class Buckets:

@@ -25,7 +25,7 @@ class Service:
 
     def __init__(self, settings: Settings, limits: Limits, metrics: ApiMetrics) -> None:
         self.settings, self.limits, self.metrics = settings, limits, metrics
-        self.stores = Stores(settings.redis, settings.postgres)
+        self.stores = Stores(settings.redis, settings.postgres, limits)
         self.watch = Watch(self.stores)
         self.keys = Keys(self._find_key, settings.api.key_seconds)
         self.seats = Seats(limits.waiters_of_a_key, limits.waiters)

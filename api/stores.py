@@ -14,14 +14,13 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
+from api.limits import Limits
 from config.settings import PostgresSettings, RedisSettings
 from schemas.errors import StoreUnavailable
 from sinks import postgres_connection
 from sinks.postgres_connection import answering
 from sinks.redis import connect, redis_errors
 
-REDIS_SECONDS = 0.5
-POSTGRES_SECONDS = 2.0
 LEFT_ALONE_SECONDS = 1.0
 _CONNECTIONS = 8
 
@@ -29,10 +28,10 @@ _CONNECTIONS = 8
 class Stores:
     """Both stores; each of their errors is a `StoreUnavailable`. `open` comes first."""
 
-    def __init__(self, redis: RedisSettings, postgres: PostgresSettings) -> None:
-        brief = min(redis.timeout_seconds, REDIS_SECONDS)
+    def __init__(self, redis: RedisSettings, postgres: PostgresSettings, limits: Limits) -> None:
+        brief = min(redis.timeout_seconds, limits.redis_seconds)
         self.redis_settings = redis.model_copy(update={"timeout_seconds": brief})
-        brief = min(postgres.timeout_seconds, POSTGRES_SECONDS)
+        brief = min(postgres.timeout_seconds, limits.postgres_seconds)
         self._postgres_settings = postgres.model_copy(update={"timeout_seconds": brief})
         self._redis: Redis = connect(self.redis_settings)
         self._pool = asyncpg.create_pool(

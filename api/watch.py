@@ -86,7 +86,11 @@ class Watch:
         try:
             with redis_errors(client):
                 await line.open({_NOBODYS, *map(delivery_channel, self._waiting)})
-                self._line, self._said_away, self._polled = line, False, {}
+                self._line = line  # who comes from now on asks for their channel themselves
+                await line.open(set(map(delivery_channel, self._waiting)))  # who came meanwhile
+                if self._said_away:
+                    log.info("news from Redis again")
+                self._said_away, self._polled = False, {}
                 self.wake_all()  # who waits may have missed something meanwhile
                 while True:
                     if (channel := await line.news()) is not None:
@@ -132,10 +136,14 @@ class _Line:
         self._heard_at = self._swept_at = self._loop.time()
 
     async def open(self, channels: set[str]) -> None:
-        for channel in channels:
-            self._channels[channel] = asyncio.Event()
-        await self._pubsub.subscribe(*channels)
-        while not all(confirmed.is_set() for confirmed in self._channels.values()):
+        """Once it listens on them. What is said there meanwhile is not passed on."""
+        new = {channel: asyncio.Event() for channel in channels - self._channels.keys()}
+        if not new:
+            return
+        self._channels |= new
+        async with self._sending:
+            await self._pubsub.subscribe(*new)
+        while not all(confirmed.is_set() for confirmed in new.values()):
             await self.news()
 
     async def listens(self, channel: str) -> None:

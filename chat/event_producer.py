@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from agents.broker_errors import broker_errors
-from agents.kafka_client import connection
+from agents.kafka_client import choose_partition, connection
 from config.settings import KafkaSettings
 from schemas.errors import BrokerUnavailable
 from schemas.event import ChatMessage, SessionEnded, SessionStarted
@@ -93,7 +93,10 @@ class EventProducer:
 
     async def _started(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            **connection(self._kafka), enable_idempotence=True, max_batch_size=_BATCH_BYTES
+            **connection(self._kafka),
+            enable_idempotence=True,
+            max_batch_size=_BATCH_BYTES,
+            partitioner=choose_partition(self._kafka),
         )
         try:
             await producer.start()

@@ -34,6 +34,11 @@ class KafkaSettings(_Section):
     ssl_cafile: Path | None = Field(
         None, description="CA certificates (PEM) that sign the brokers'; the system's when not set"
     )
+    partitioner: Literal["murmur2", "crc32"] = Field(
+        "murmur2",
+        description="how the LMS's producers choose a learner's partition: Kafka's own (murmur2), "
+        "or librdkafka's default (crc32)",
+    )
     check_crcs: bool = Field(
         True, description="check records' checksums; off for the embedded broker, which spoils them"
     )

@@ -6,9 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from api_suite.served import BEGINNING, USER, Caller, Stores, delivery, served
-
-from api.limits import Limits
+from api_suite.served import BEGINNING, PATIENT, USER, Caller, Stores, delivery, served
 
 EVENTS = f"/v1/learners/{USER}/decisions/events"
 LABEL = "primary_classification"
@@ -88,7 +86,7 @@ async def test_what_becomes_of_a_delivery_is_no_event(kept: Stores, caller: Call
 
 
 async def test_a_quiet_stream_gives_signs_of_life_and_ends_at_last(kept: Stores) -> None:
-    limits = Limits(heartbeat_seconds=0.2, stream_seconds=1.0)
+    limits = PATIENT._replace(heartbeat_seconds=0.2, stream_seconds=1.0)
     async with (
         served(kept.settings, await kept.key(), limits) as caller,
         caller.events(EVENTS) as stream,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pytest
-from api_suite.served import USER, Answer, Caller, Stores, delivery, served
+from api_suite.served import PATIENT, USER, Answer, Caller, Stores, delivery, served
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -19,6 +21,7 @@ from schemas.export import export
 from schemas.fields import TREE_IDS
 from schemas.openapi import openapi_document
 
+T = TypeVar("T")
 ALL = f"/v1/learners/{USER}/decisions"
 DOCUMENT = openapi_document()
 
@@ -50,7 +53,7 @@ def holds(method: str, template: str, answer: Answer) -> None:
 async def everything(kept: Stores) -> Any:
     """Somebody whose key opens everything, as often as they like."""
     await kept.tell(delivery(1), delivery(2, "primary_classification"))
-    limits = Limits(requests_per_second=10_000, requests_at_once=10_000)
+    limits = PATIENT._replace(requests_per_second=10_000, requests_at_once=10_000)
     key = await kept.key("decisions:read", "chat:tokens", "metrics:read")
     async with served(kept.settings, key, limits) as caller:
         yield caller
@@ -194,17 +197,23 @@ BODY = st.one_of(
 
 
 def test_any_request_has_an_answer_of_ours(kept_settings: Any) -> None:
-    """In one service for all of them, since to start one for each takes most of the time."""
+    """One service for all of them, since to start one for each takes most of the time."""
     settings_, key = kept_settings
-    limits = Limits(
+    limits = PATIENT._replace(
         requests_per_second=1e6, requests_at_once=10**6, refusals_per_second=1e6,
         refusals_at_once=10**6, stream_seconds=0.05, heartbeat_seconds=0.05,
     )  # fmt: skip
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def run(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     seen: set[int] = set()
-    with asyncio.Runner() as runner:
-        service = served(settings_, key, limits)
-        caller = runner.run(service.__aenter__())
+    service = served(settings_, key, limits)
+    caller = run(service.__aenter__())
+    try:
 
         @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
         @given(METHOD, KNOWN_PATH | PATH, QUERY, HEADERS, BODY, st.booleans())
@@ -237,7 +246,7 @@ def test_any_request_has_an_answer_of_ours(kept_settings: Any) -> None:
             with_key: bool,
         ) -> None:  # fmt: skip
             asking = caller if with_key else caller.as_who_has(None)
-            answer = runner.run(asking.ask(method, path + query, headers=headers, data=body))
+            answer = run(asking.ask(method, path + query, headers=headers, data=body))
             seen.add(answer.status)
             assert answer.status < 500, answer.body
             open_paths = ("/healthz", "/readyz", "/metrics")
@@ -254,10 +263,11 @@ def test_any_request_has_an_answer_of_ours(kept_settings: Any) -> None:
                     if method.lower() in known and answer.status != 405:
                         holds(method, template, answer)
 
-        try:
-            ask()
-        finally:
-            runner.run(service.__aexit__(None, None, None))
+        ask()
+    finally:
+        run(service.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
     assert {200, 400, 401, 404, 405, 413, 414, 415, 422, 431} <= seen  # it got somewhere
 
 
@@ -320,7 +330,7 @@ async def test_what_is_no_request_of_ours_gets_nothing(
 
 async def test_a_body_that_does_not_come_is_not_waited_for(kept: Stores) -> None:
     key = await kept.key("chat:tokens")
-    async with served(kept.settings, key, Limits(body_seconds=0.3)) as caller:
+    async with served(kept.settings, key, PATIENT._replace(body_seconds=0.3)) as caller:
         sent = (
             f"POST /v1/chat/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
             "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
@@ -329,7 +339,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(kept: Stores) -> None
 
 
 async def test_who_connects_and_says_nothing_is_let_go(kept: Stores) -> None:
-    async with served(kept.settings, None, Limits(idle_seconds=0.3)) as caller:
+    async with served(kept.settings, None, PATIENT._replace(idle_seconds=0.3)) as caller:
         async with asyncio.timeout(10):
             assert await raw(caller, b"GET /healthz HTTP/1.1\r\nHo", wait=9) == b""
 
@@ -351,7 +361,7 @@ async def test_too_much_of_everything_is_said(kept: Stores, caller: Caller) -> N
 
 
 async def test_a_key_may_ask_so_often(kept: Stores) -> None:
-    limits = Limits(requests_per_second=1.0, requests_at_once=3)
+    limits = PATIENT._replace(requests_per_second=1.0, requests_at_once=3)
     async with served(kept.settings, await kept.key(), limits) as caller:
         answers = [await caller.get(ALL) for _ in range(6)]
         assert [answer.status for answer in answers[:3]] == [404] * 3
@@ -364,7 +374,9 @@ async def test_a_key_may_ask_so_often(kept: Stores) -> None:
 
 
 async def test_so_many_may_wait(kept: Stores) -> None:
-    async with served(kept.settings, await kept.key(), Limits(waiters_of_a_key=2)) as caller:
+    async with served(
+        kept.settings, await kept.key(), PATIENT._replace(waiters_of_a_key=2)
+    ) as caller:
         asked = {asyncio.create_task(caller.get(f"{ALL}?wait=30")) for _ in range(3)}
         async with asyncio.timeout(20):
             (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)

@@ -18,8 +18,7 @@ from api_suite.served import (
     started,
 )
 
-from api.stores import Stores as AskedStores
-from api.watch import Watch
+from api.limits import Limits
 from config.settings import PostgresSettings
 from servers.store_server import StoreServer
 
@@ -53,7 +52,8 @@ async def kept(redis: StoreServer, database: PostgresSettings) -> AsyncIterator[
 
 @pytest.fixture
 async def caller(kept: Stores) -> AsyncIterator[Caller]:
-    async with served(kept.settings, await kept.key()) as somebody:
+    limits = Limits(redis_seconds=1.0, postgres_seconds=2.0)
+    async with served(kept.settings, await kept.key(), limits) as somebody:
         yield somebody
 
 
@@ -222,17 +222,3 @@ async def test_a_database_without_our_tables_is_one_that_is_away(
     )
     async with served(settings, await kept.key()) as caller:
         assert (await caller.get(ONE)).word == "keys-unavailable"
-
-
-async def test_who_leaves_in_any_moment_takes_no_connection_along(kept: Stores) -> None:
-    """The driver of Redis loses a cancellation up to Python 3.11 (`heed_cancellation`)."""
-    asked = AskedStores(kept.settings.redis, kept.settings.postgres)
-    await asked.open()
-    for steps in range(60):
-        watching = asyncio.create_task(Watch(asked).run())
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        watching.cancel()
-        done, _ = await asyncio.wait({watching}, timeout=5)
-        assert done, f"not after {steps} steps"
-    await asked.close()

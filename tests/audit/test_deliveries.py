@@ -264,7 +264,7 @@ async def test_in_step_until_somebody_tampers_and_then_it_is_named(settings: Set
         assert tables["postgres", "chat_summaries"].rows > 5
         assert tables["postgres", "prompt_sets"].rows == 1
         assert tables["redis", "latest_deliveries"].rows >= 12
-        assert tables["duckdb", "deliveries"].rows == tables["postgres", "deliveries"].rows
+        assert tables["duckdb", "deliveries"].rows > decisions
         assert tables["duckdb", "chat_messages"].rows > 20
         await settled(settings)
 

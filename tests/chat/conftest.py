@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import redis
+from example_chat.stack import chat_settings, gateway_at
 
 from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, Settings, WorkerSettings
-from example_chat.stack import chat_settings, gateway_at
 from faults.command_process import CommandProcess
 from servers.kafka_topics import delete_topics
 from servers.store_server import StoreServer

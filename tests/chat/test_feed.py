@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import redis.asyncio
 from confluent_kafka import Producer
+from example_chat.conversation import SESSION, USER, answered, said
 
 from chat.feed import ChatFeed
 from chat.live_queue import Entry, LiveQueue
 from config.settings import ChatSettings, RedisSettings, Settings
-from example_chat.conversation import SESSION, USER, answered, said
 from schemas.errors import BrokerUnavailable
 from schemas.state import encode
 from schemas.topics import CHAT

@@ -9,13 +9,13 @@ import aiohttp
 import orjson
 import pytest
 import redis.asyncio
+from example_chat.stack import chat_settings, gateway_at
+from example_chat.talk import Talk, new_user, talking, token_of
 
 from chat.gateway import run_gateway
 from chat.live_queue import channel_of
 from chat.pages import SECURITY_HEADERS
 from config.settings import Settings
-from example_chat.stack import chat_settings, gateway_at
-from example_chat.talk import Talk, new_user, talking, token_of
 from faults.committed_records import committed_records
 from schemas.chat import ENDED
 from schemas.errors import BrokerUnavailable, InvalidSetting

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from example_chat.conversation import SESSION, USER, answered, event_id, said
+from example_chat.stack import gateway_at
+from example_chat.talk import Talk, new_user, talking, token_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +20,6 @@ from chat import gateway as gateway_module
 from chat.expert_absence import Absences, ExpertAbsence
 from chat.live_queue import LiveQueue, Taken, session_name
 from config.settings import ChatSettings, RedisSettings
-from example_chat.conversation import SESSION, USER, answered, event_id, said
-from example_chat.stack import gateway_at
-from example_chat.talk import Talk, new_user, talking, token_of
 from schemas.chat import ENDED, JOINED, LEFT
 from servers.store_server import StoreServer
 
@@ -142,21 +142,20 @@ def soon_absent(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_expert_who_is_gone_hands_back_by_whichever_gateway(
     soon_absent: None, chat_with: Any
 ) -> None:
-    async with gateway_at(chat_with()) as there:
-        async with gateway_at(chat_with()) as here:
-            async with talking(there, token_of(new_user())) as learner:
-                async with expert(here, "Ada") as ada:
-                    session = await waiting_learner(learner)
-                    await ada.send({"type": "take", **session})
-                    await learner.next("message", feedback_flags=[JOINED])
-                    await asyncio.sleep(2.5)
-                    assert learner.of("message", feedback_flags=[LEFT]) == []
-                left = await learner.next("message", feedback_flags=[LEFT])
-                assert left["responder"] == ADA
-                await asyncio.sleep(1)
-                await learner.say("hello again")
-                await learner.until(lambda: "hello again" in learner.texts)
-                assert len(learner.of("message", feedback_flags=[LEFT])) == 1
+    async with gateway_at(chat_with()) as there, gateway_at(chat_with()) as here:
+        async with talking(there, token_of(new_user())) as learner:
+            async with expert(here, "Ada") as ada:
+                session = await waiting_learner(learner)
+                await ada.send({"type": "take", **session})
+                await learner.next("message", feedback_flags=[JOINED])
+                await asyncio.sleep(2.5)
+                assert learner.of("message", feedback_flags=[LEFT]) == []
+            left = await learner.next("message", feedback_flags=[LEFT])
+            assert left["responder"] == ADA
+            await asyncio.sleep(1)
+            await learner.say("hello again")
+            await learner.until(lambda: "hello again" in learner.texts)
+            assert len(learner.of("message", feedback_flags=[LEFT])) == 1
 
 
 def taken(expert: str, name: str = "") -> Taken:

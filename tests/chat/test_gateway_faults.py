@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 import redis.asyncio
+from example_chat.gateway_process import GatewayProcess
+from example_chat.stack import chat_settings, gateway_at
+from example_chat.talk import new_user, talking, token_of
 
 from agents.metrics_chat import GatewayMetrics
 from agents.topic_admin import create_topics
 from chat.echoes import Echoes
 from chat.live_queue import channel_of
 from config.settings import KafkaSettings, Settings
-from example_chat.stack import chat_settings, gateway_at
-from example_chat.talk import new_user, talking, token_of
 from faults.command_process import CommandProcess
 from servers import redis as redis_servers
 from servers.kafka import Kafka, free_ports
@@ -27,36 +27,10 @@ from servers.kafka_jars import ServerUnavailable
 from servers.store_server import StoreServer
 
 
-class GatewayProcess:
-    """A gateway in a process of its own, which a test may kill."""
-
-    def __init__(self, settings: Settings, log: Path) -> None:
-        port = settings.chat.port
-        self.url = f"http://127.0.0.1:{port}"
-        self._process = CommandProcess("gateway", settings, log)
-
-    async def until_ready(self) -> None:
-        async with aiohttp.ClientSession() as client, asyncio.timeout(60):
-            while True:
-                assert self._process.alive
-                try:
-                    if (await client.get(f"{self.url}/readyz")).status == 200:
-                        return
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.1)
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def terminate(self) -> int:
-        return self._process.terminate()
-
-
-@asynccontextmanager
-async def gateway_process(settings: Settings, log: Path) -> AsyncIterator[GatewayProcess]:
+@contextmanager
+def gateway_process(settings: Settings, log: Path) -> Iterator[GatewayProcess]:
     process = GatewayProcess(settings, log)
     try:
-        await process.until_ready()
         yield process
     finally:
         process.kill()
@@ -78,7 +52,7 @@ async def test_a_gateway_killed_before_the_echo_has_lost_nothing(
 ) -> None:
     user, token = (user := new_user()), token_of(user)
     (port,) = free_ports(1)
-    async with gateway_process(chat_with(port=port), tmp_path / "gateway.log") as doomed:
+    with gateway_process(chat_with(port=port), tmp_path / "gateway.log") as doomed:
         async with talking(doomed.url, token, session="s") as talk:
             await talk.say("first", id="m0")
             await talk.next("message")
@@ -103,7 +77,7 @@ async def test_a_gateway_killed_before_the_echo_has_lost_nothing(
 async def test_a_gateway_asked_to_stop_ends_in_good_order(chat_with: Any, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     log = tmp_path / "gateway.log"
-    async with gateway_process(chat_with(port=port), log) as process:
+    with gateway_process(chat_with(port=port), log) as process:
         async with talking(process.url, token_of(new_user())) as talk:
             await talk.say("hello")
             await talk.until(lambda: talk.texts)

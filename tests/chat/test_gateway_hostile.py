@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import aiohttp
 import jwt
 import pytest
+from example_chat.raw_socket import BINARY, CONTINUED, PING, TEXT, RawSocket
+from example_chat.stack import gateway_at
+from example_chat.talk import SECRET, Talk, new_user, talking, token_of
 
 from chat import gateway as gateway_module
 from chat.door import MOST_OF_ONE
 from chat.frame_loop import MOST_INVALID
 from chat.tokens import sign_token
 from config.settings import ChatSettings
-from example_chat.raw_socket import BINARY, CONTINUED, PING, TEXT, RawSocket
-from example_chat.stack import gateway_at
-from example_chat.talk import SECRET, Talk, new_user, talking, token_of
 
 SECONDS = 20
 

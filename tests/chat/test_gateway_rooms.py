@@ -7,6 +7,7 @@ import json
 from typing import Any, cast
 from unittest import mock
 
+from example_chat.conversation import SESSION, USER, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ from chat.connection import Connection
 from chat.history import History, lacks_older
 from chat.live_queue import Entry, LiveQueue, Resumed
 from chat.rooms import Member, Rooms, message_frame
-from example_chat.conversation import SESSION, USER, said
 from schemas.errors import StoreUnavailable
 
 

@@ -34,7 +34,6 @@ from servers.redis import start as start_redis
 from servers.store_server import StoreServer
 from streams.derived_id import derived_id
 
-
 Start = Callable[[Settings, LlmStub], Awaitable[CommandProcess]]
 
 

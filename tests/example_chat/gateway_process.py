@@ -17,12 +17,12 @@ class GatewayProcess:
     """Answers once it is made. ``settings.chat.port`` must be given."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        self._settings, self._log = settings, log
+        self.settings, self._log = settings, log
         self.url = f"http://127.0.0.1:{settings.chat.port}"
         self.start()
 
     def start(self) -> None:
-        self._process = CommandProcess("gateway", self._settings, self._log)
+        self._process = CommandProcess("gateway", self.settings, self._log)
         ends = time.monotonic() + _SECONDS
         while not self._answers():
             assert self._process.alive, self._log.read_text()[-2000:]

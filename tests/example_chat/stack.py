@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from example_chat.talk import SECRET
+
 from chat.gateway import serving
 from config.settings import ChatSettings, RedisSettings, Settings
-from example_chat.talk import SECRET
 
 
 def chat_settings(kafka: Settings, redis_url: str, **chat: object) -> Settings:

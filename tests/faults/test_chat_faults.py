@@ -3,7 +3,7 @@
 Every accepted message is on the log once and in order, has one answer, and every learner is shown
 all of their session, each message once, in order; every decision ends with one status.
 
-``LEARNER_FAULT_ROUNDS=20 pytest tests/faults/test_chat_faults.py`` kills each of them twenty times.
+``FAULT_ROUNDS=20 pytest tests/faults/test_chat_faults.py`` kills each of them twenty times.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from servers import redis
 from servers.kafka import Kafka, free_ports
 from servers.store_server import ChildServer
 
-ROUNDS = int(os.environ.get("LEARNER_FAULT_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 FAULTS = ("gateway", "responder", "facilitator", "redis", "redis comes back empty")
 LEARNERS = 12
 PARTITIONS = 2

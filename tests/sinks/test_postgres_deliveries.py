@@ -1,4 +1,4 @@
-"""Deliveries, chat sessions, prompt sets in PostgreSQL: told again, in any order, by two writers."""
+"""Deliveries, chat sessions, prompt sets in PostgreSQL: in any order, told again, two writers."""
 
 from __future__ import annotations
 
