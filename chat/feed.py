@@ -51,9 +51,7 @@ class ChatFeed:
         self._history = timedelta(seconds=settings.chat.history_seconds)
         self._queue = queue
         self._on_entries = on_entries
-        self._consumer: AIOKafkaConsumer = committed_reader(
-            settings.kafka, fetch_max_wait_ms=_FETCH_WAIT_MS, auto_offset_reset="earliest"
-        )
+        self._consumer: AIOKafkaConsumer
         self._shown: dict[TopicPartition, int] = {}
         self._fed: dict[TopicPartition, int] = {}
         self.reading = asyncio.Event()
@@ -73,6 +71,9 @@ class ChatFeed:
         Raises:
             BrokerUnavailable: Kafka or the topic is not there at the start.
         """
+        self._consumer = committed_reader(
+            self._kafka, fetch_max_wait_ms=_FETCH_WAIT_MS, auto_offset_reset="earliest"
+        )
         try:
             with broker_errors(self._kafka):
                 await self._consumer.start()

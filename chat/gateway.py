@@ -91,7 +91,7 @@ async def serving(
     feed = ChatFeed(settings, queue, rooms.show)
     history = History(queue, rooms, feed.has_all, settings.chat.session_entries)
     echoes, absence = Echoes(metrics), ExpertAbsence(queue, events)
-    rules = ChatRules(load_chat_rules())
+    rules = ChatRules(load_chat_rules(settings.chat.rules_file))
     door = Door(
         Services(settings.chat, rules, metrics, queue, events, rooms, history, echoes),
         absence,

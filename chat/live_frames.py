@@ -59,7 +59,9 @@ class LiveFrames:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._subscribe(pubsub))
                         tasks.create_task(_listen(pubsub, pass_on))
-            except* (RedisError, OSError, StoreUnavailable) as errors:
+            except* (RedisError, OSError, StoreUnavailable, RuntimeError) as errors:
+                # RuntimeError: the driver connects again in whichever of the two tasks sees the
+                # line break, and asyncio lets only one of them read.
                 log.debug("no live frames while Redis is away", reason=str(errors.exceptions[0]))
             await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -22,6 +22,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from agents.metrics_chat import ResponderMetrics
+from chat.answer_event import answer_event
 from chat.event_producer import EventProducer
 from chat.live_queue import LiveQueue
 from chat.request_queue import Request, RequestQueue
@@ -31,14 +32,12 @@ from schemas.chat import ChatRecord
 from schemas.chat_frames import GatewayFrame
 from schemas.errors import BrokerUnavailable, StoreUnavailable
 from schemas.event import ChatMessage
-from streams.chat_rules import ChatRules, describe
-from streams.derived_id import derived_id
+from streams.chat_rules import ChatRules
 
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
-SOURCE = "responder"
 SORRY = (
     "Something went wrong while your answer was written; it was not your fault. "
     "Please ask once more."
@@ -151,31 +150,6 @@ class Answering:
         self._given[record.event_id] = Said("system", draft.text, draft.start.responder)
         if len(self._given) > _REMEMBERED:
             self._given.popitem(last=False)
-
-
-def answer_event(record: ChatRecord, draft: Draft, rules: ChatRules, now: datetime) -> ChatMessage:
-    """The answer as an event; told never earlier than the message, whatever the clocks say."""
-    topic, course = record.contextual_topic_id, record.course_id or None
-    told = describe(draft.text, topic, course, rules, "system")
-    return ChatMessage(
-        type="chat.message",
-        event_id=derived_id(record.event_id, "answer"),
-        user_id=record.user_id,
-        course_id=course,
-        occurred_at=max(now, record.timestamp),
-        source=SOURCE,
-        traceparent=record.traceparent,
-        session_id=record.session_id,
-        message_direction="system",
-        message_text=draft.text,
-        contextual_topic_id=topic,
-        related_skill=told.related_skill or record.related_skill,
-        related_objective=told.related_objective or record.related_objective,
-        hint_used=draft.start.hint_used,
-        searchable_tags=told.searchable_tags,
-        responder=draft.start.responder,
-        in_reply_to=record.event_id,
-    )
 
 
 async def patiently(work: Callable[[], Awaitable[_T]]) -> _T:

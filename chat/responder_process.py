@@ -84,7 +84,7 @@ async def run_responder(
         producer = EventProducer(settings.kafka, _HAND_OVER_SECONDS)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        rules = ChatRules(load_chat_rules())
+        rules = ChatRules(load_chat_rules(settings.chat.rules_file))
         answering = Answering(settings.responder, queue, live, producer, responder, rules, metrics)
         process = _Process(queue, answering, on_progress, metrics)
         await process.run(stop)

@@ -104,13 +104,12 @@ class Rooms:
             member.connection.when_drained(lambda: self.behind(member))
 
     def pass_on(self, name: str, raw: bytes) -> None:
-        """What a responder shows while it writes; only frames of that session, and only to who is
-        up to date: the whole message follows."""
+        """What a responder shows while it writes; only frames of that session, and not to who
+        reads slowly: the whole message follows."""
         members = self._rooms.get(name)
         if members and _is_live_frame(raw, name):
             for member in members:
-                if member.live:
-                    member.connection.send_if_quick(raw)
+                member.connection.send_if_quick(raw)
 
 
 def message_frame(entry: Entry) -> bytes:

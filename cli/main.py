@@ -10,6 +10,7 @@ import typer
 from cli import (
     api,
     audit,
+    chat,
     conversations,
     convert,
     decisions,
@@ -92,6 +93,7 @@ app.command("api")(api.api)
 app.command("token")(token.token)
 app.command("trace")(trace.trace)
 app.command("gateway")(gateway.gateway)
+app.command("chat")(chat.chat)
 app.command("explain")(explain.explain)
 app.command("settings")(settings.show_settings)
 app.add_typer(convert.app, name="convert")

@@ -255,6 +255,9 @@ class ChatSettings(_Section):
     allowed_origins: tuple[str, ...] = Field(
         (), description="web origins that may connect, beside the gateway's own"
     )
+    rules_file: Path | None = Field(
+        None, description="rules that describe messages; config/chat_rules.json when not set"
+    )
     max_frame_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = Field(
         32_768, description="a longer frame closes the connection (1009)"
     )
@@ -302,7 +305,7 @@ class ResponderSettings(_Section):
         400, description="longest answer of the model"
     )
     session_tokens: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
-        20_000, description="tokens that one session may use; then the built-in responder answers"
+        100_000, description="tokens that one session may use; then the built-in responder answers"
     )
     recent_turns: Annotated[int, Field(ge=0, le=100)] = Field(
         10, description="messages of the session that the model is shown"

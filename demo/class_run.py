@@ -22,6 +22,7 @@ from agents.trainer import TrainerProgress, run_trainer
 from agents.worker import run_worker
 from config.settings import Settings
 from demo.collector import Collector
+from demo.conversation import Conversation, converse
 from demo.feeder import Feeder, Progress
 from schemas.fields import TreeId
 from simulation.classroom import simulate
@@ -44,7 +45,8 @@ class Figures:
 
     ``latencies``: milliseconds from sending an event to reading its first decision, for the paced
     part. ``metrics``: how well each tree foretold. ``kept_events``: valid ones that the collector
-    read, repeats included; ``faults``: records that do not hold, as it says.
+    read, repeats included; ``faults``: records that do not hold, as it says. ``talk``: a question
+    and its answer.
     """
 
     sent: int
@@ -59,6 +61,7 @@ class Figures:
     dead_letters: Counter[str]
     versions: Counter[str]
     metrics: dict[TreeId, TreeMetrics] = field(default_factory=dict)
+    talk: Conversation | None = None
 
     @property
     def unaccounted(self) -> int:
@@ -101,13 +104,14 @@ async def _follow(
         trainer = tasks.create_task(run_trainer(settings, worked, progress.append))
         tasks.create_task(collector.run(learned))
         await feeder.send(lines, on_progress)
+        talk = await _talk(settings, collector)
         fed.set()
         outcomes = await worker
         worked.set()
         last = await trainer
         learned.set()
     return Figures(
-        sent=feeder.sent,
+        sent=feeder.sent + (2 if talk else 0),
         ledger=ledger,
         outcomes=outcomes,
         events_per_s=feeder.events_per_s,
@@ -119,7 +123,17 @@ async def _follow(
         dead_letters=collector.dead_letters,
         versions=collector.versions,
         metrics=last.metrics,
+        talk=talk,
     )
+
+
+async def _talk(settings: Settings, collector: Collector) -> Conversation | None:
+    """With the learner who said something last."""
+    said = [m for m in collector.chat.values() if m.message_direction == "user"]
+    if not said:
+        return None
+    last = max(said, key=lambda message: message.timestamp)
+    return await converse(settings, last, collector.chat.get)
 
 
 def run(settings: Settings, class_: Class, on_progress: Callable[[int, int], None]) -> Figures:

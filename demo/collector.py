@@ -19,6 +19,7 @@ from agents.sink_batch import Batch
 from agents.worker import rules
 from config.seed_trees import seed_trees
 from config.settings import Settings
+from schemas.chat import ChatRecord, chat_adapter
 from schemas.decision import Decision, decision_adapter
 from schemas.fields import TreeId
 from schemas.tree import TreeDocument
@@ -37,7 +38,8 @@ class Collector:
     """``sent_at`` (by event id, seconds) is filled by the feeder; the first decision of an event
     takes its entry out and adds to ``latencies`` (ms).
 
-    ``events``: records of valid events read, repeats included. ``faults``: records of ours that
+    ``chat``: the chat messages read, by event id. ``events``: records of valid events read,
+    repeats included. ``faults``: records of ours that
     are not what their topic holds, and decisions that do not hold when worked out again.
     """
 
@@ -50,6 +52,7 @@ class Collector:
         self.labels: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
         self.versions: Counter[str] = Counter()
+        self.chat: dict[str, ChatRecord] = {}
         self._names = topic_names(settings.worker.app_id, sink.topics)
         self._rules = rules(settings.worker)
         self._prompts = prompts_in(settings.prompts.folder)
@@ -101,6 +104,9 @@ class Collector:
                 self.events += 1
             case topics.DECISIONS:
                 self._decision(record.raw)
+            case topics.CHAT:
+                message = chat_adapter.validate_json(record.raw)
+                self.chat[message.event_id] = message
             case topics.TREE_VERSIONS:
                 self._learn_version(TreeDocument.model_validate_json(record.raw))
             case topics.DEAD_LETTERS if record.value is not None:

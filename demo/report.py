@@ -52,6 +52,7 @@ def show(figures: Figures, file: Path, console: Console) -> None:
     _show_foretelling(figures, console)
     _show_counts(figures, console)
     _show_learner(file, console)
+    _show_talk(figures, console)
     console.print(
         f"\nAll of it is in {file}: `learner explain USER_ID`, `learner tree list --file {file}`."
     )
@@ -116,3 +117,22 @@ def _show_learner(file: Path, console: Console) -> None:
     for decision in latest.values():
         tree = compile_tree(trees[(decision.tree_id, decision.decision_version)])
         console.print(explain(decision, tree), markup=False, highlight=False)
+
+
+def _show_talk(figures: Figures, console: Console) -> None:
+    talk = figures.talk
+    if talk is None:
+        return
+    console.print("\nA turn of conversation, folded and decided upon as it came in", style="bold")
+    known = f"{_labels(talk.before.labels)} → {_labels(talk.question.labels)}"
+    for line in (
+        f"Learner  {talk.question.message_text}",
+        f"         ({known}; flags {', '.join(talk.question.feedback_flags) or 'none'}, "
+        f"{'hint asked' if talk.question.hint_used else 'no hint asked'})",
+        f"Tutor    {talk.answer.message_text}",
+    ):
+        console.print(line, markup=False, highlight=False)
+
+
+def _labels(labels: dict[str, str]) -> str:
+    return ", ".join(labels.get(tree_id, "undecided") for tree_id in LABELS)

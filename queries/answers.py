@@ -125,8 +125,9 @@ class SessionSummary(NamedTuple):
     ``answered``; ``with_expert``, answered and a person took part; ``waiting`` or, once it is no
     longer open, ``unanswered``: nobody answered the learner's last message; ``no_question``: the
     learner wrote none. ``duration_seconds``: from the first message to the last. ``turns``: the
-    learner's messages; ``answers``: the tutor's; ``hints``: messages with a hint. ``label_changes``
-    and ``strategy_changes``: how often it became another from ``first_…`` to ``last_…``.
+    learner's messages; ``answers``: the tutor's; ``hints``: how often one was asked for.
+    ``label_changes`` and ``strategy_changes``: how often it became another from ``first_…`` to
+    ``last_…``.
     """
 
     session_id: str

@@ -187,6 +187,7 @@ class FeedbackGiven(_CourseEvent):
 class ChatMessage(_Event):
     """One message between the learner (``user``) and the tutor (``system``).
 
+    ``hint_used``: a hint was asked for (``user``) or given (``system``).
     ``responder``: who wrote a ``system`` message (``built-in``, ``llm:MODEL``, ``expert:NAME``);
     ``in_reply_to``: the ``event_id`` of the message that it answers. ``confidence``: how sure of
     the topic the learner sounds.

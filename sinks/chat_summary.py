@@ -26,7 +26,7 @@ class ChatSummary:
     ``started_at``, ``last_message_at``: the earliest and the latest ``timestamp``, in whatever
     order they came. ``ended_at``: of the message that said so; ``None`` again once the learner
     writes later than that. ``messages``: all; ``turns``: the learner's; ``answers``: the tutor's,
-    without notices of who joined, left or ended it. ``hints``: messages with ``hint_used``.
+    without notices of who joined, left or ended it. ``hints``: how often one was asked for.
     ``with_expert``: a person has joined or answered. Labels: ``None`` as long as nothing was
     decided; ``label_changes``: how often the label was another than before.
     ``waiting_for``: ``event_id`` of the learner's last message while nobody has answered it. An
@@ -86,7 +86,7 @@ def folded(before: ChatSummary | None, message: Mapping[str, Any], offset: int =
         messages=before.messages + 1,
         turns=before.turns + by_learner,
         answers=before.answers + answers,
-        hints=before.hints + message["hint_used"],
+        hints=before.hints + (by_learner and message["hint_used"]),
         topics=_with(before.topics, [message["contextual_topic_id"]]),
         skills=_with(before.skills, [message["related_skill"]]),
         feedback_flags=_with(before.feedback_flags, [f for f in flags if f not in _NOTICES]),

@@ -22,7 +22,8 @@ async def keep_sessions(connection: asyncpg.Connection, records: Iterable[SinkRe
     """Folds messages into the summaries of their sessions; a message folded before changes none.
 
     Another writer of the same sessions, which has lost its partitions and does not know yet, waits
-    at their rows; whoever comes second finds what the first has folded.
+    at their rows; whoever comes second finds what the first has folded. Should both wait for each
+    other, PostgreSQL ends one of them, whose batch is tried again.
     """
     messages = sorted(
         (record for record in records if record.value is not None), key=attrgetter("offset")

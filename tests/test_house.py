@@ -16,7 +16,7 @@ from config.settings import Settings
 ROOT = Path(__file__).parents[1]
 PRODUCT = (
     "schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "demo",
-    "queries", "audit", "cli",
+    "queries", "audit", "client", "api", "chat", "cli",
 )  # fmt: skip
 FILES = sorted(
     file

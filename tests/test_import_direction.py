@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "client": {"schemas"},
     "api": {"schemas", "config", "sinks", "queries", "agents", "chat"},
     "chat": {"schemas", "streams", "config", "sinks", "queries", "agents"},
-    "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents", "queries"},
+    "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents", "queries", "chat"},
     "cli": {
         "schemas",
         "streams",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from api_suite.served import Caller, Stores, empty_stores, own_database, served
 
+from api_suite.served import Caller, Stores, empty_stores, own_database, served
 from config.settings import PostgresSettings
 from servers.store_server import StoreServer
 

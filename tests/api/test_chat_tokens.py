@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from api_suite.served import SECRET, USER, Caller, Stores, served
 from pydantic import SecretStr
 
+from api_suite.served import SECRET, USER, Caller, Stores, served
 from chat.tokens import verify_token
 from config.settings import ChatSettings
 from schemas.errors import InvalidSetting

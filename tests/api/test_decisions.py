@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from api_suite.served import BEGINNING, OTHER, USER, Caller, Stores, delivery, nowhere, served
 
+from api_suite.served import BEGINNING, OTHER, USER, Caller, Stores, delivery, nowhere, served
 from schemas.delivery import delivery_adapter
 from schemas.http import latest_adapter
 from sinks.redis import connect, delivery_key

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
 from api_suite.served import BEGINNING, PATIENT, USER, Caller, Stores, delivery, served
 
 EVENTS = f"/v1/learners/{USER}/decisions/events"

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from api_suite.served import USER, Stores, delivery, served
 
 from api.limits import Limits
+from api_suite.served import USER, Stores, delivery, served
 from faults.command_process import environment
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "http.md").read_text()

@@ -9,10 +9,10 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from api_suite.served import OTHER, USER, Caller, Stores, delivery, served
 
 from api import keys as api_keys
 from api.keys import GRACE_SECONDS, KeyRefused, Keys
+from api_suite.served import OTHER, USER, Caller, Stores, delivery, served
 from schemas.errors import StoreUnavailable
 from sinks.postgres_connection import connected
 from sinks.service_keys import SCOPES, ServiceKey, split_key

@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from api_suite.served import PATIENT, USER, Answer, Caller, Stores, delivery, served
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -17,6 +16,7 @@ from jsonschema import Draft202012Validator
 from api.app import application
 from api.latest import Latest
 from api.limits import Limits
+from api_suite.served import PATIENT, USER, Answer, Caller, Stores, delivery, served
 from schemas.export import export
 from schemas.fields import TREE_IDS
 from schemas.openapi import openapi_document

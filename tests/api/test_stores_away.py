@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
+from api.limits import Limits
 from api_suite.served import (
     USER,
     Caller,
@@ -17,8 +19,6 @@ from api_suite.served import (
     served,
     started,
 )
-
-from api.limits import Limits
 from config.settings import PostgresSettings
 from servers.store_server import StoreServer
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from api_suite.served import OTHER, USER, Stores
 
 from api.limits import Limits
 from api.stores import Stores as AskedStores
 from api.watch import Watch
+from api_suite.served import OTHER, USER, Stores
 from sinks.redis import DELIVERY, connect, delivery_channel
 
 STEPS = 60

@@ -1,4 +1,4 @@
-"""The audit of deliveries: the course of one by hand; then everything, on real servers."""
+"""The audit of deliveries, chat sessions and prompts on real servers, while everything runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from confluent_kafka import Producer
 from pydantic import SecretStr
 
 from agents.facilitator import run_facilitator
-from agents.kafka_client import committed_reader, connection
+from agents.kafka_client import connection
 from agents.sink import run_sinks
 from agents.topic_reader import read_topic
-from agents.topics import ACKS, DELIVERIES, DELIVERY_LOG, EVENTS
+from agents.topics import DELIVERY_LOG, EVENTS
 from agents.worker import run_worker
 from audit.comparison import TableReport
-from audit.deliveries import followed
 from audit.duckdb import DuckdbAudit
 from audit.postgres import PostgresAudit
 from audit.redis import RedisAudit
@@ -36,14 +35,15 @@ from config.settings import (
     SinkSettings,
 )
 from schemas.decision import decision_adapter
-from schemas.delivery import Delivery, DeliveryAck, delivery_adapter
+from schemas.delivery import Delivery, delivery_adapter
 from schemas.state import encode
 from schemas.topics import DECISIONS
 from servers.postgres import new_database
 from servers.store_server import StoreServer
 from simulation.classroom import simulate
+from sink_suite.answering_service import answer
 from sink_suite.conversations import conversations
-from sink_suite.deliveries import Way, deliveries_of
+from sink_suite.deliveries import deliveries_of
 from sink_suite.stream_records import stream_records
 from sinks.duckdb import DuckdbSink
 from sinks.postgres import PostgresSink
@@ -53,62 +53,6 @@ from sinks.redis import DELIVERY, RedisSink, connect
 DECISION = next(
     decision_adapter.validate_json(r.raw) for r in stream_records() if r.topic == DECISIONS
 )
-
-
-def course(*way: tuple[int, Any]) -> list[dict[str, Any]]:
-    return [orjson.loads(encode(told)) for told in deliveries_of(DECISION, Way(way))]
-
-
-def fault(told: list[dict[str, Any]]) -> str:
-    found = None
-    for record in told:
-        found = followed(found, record)
-    assert found is not None
-    return found.fault
-
-
-@pytest.mark.parametrize(
-    "way",
-    [
-        [(1, "pending")],
-        [(1, "pending"), (1, "success")],
-        [(1, "pending"), (1, "superseded")],
-        [(1, "superseded")],
-        [(1, "pending"), (1, "timeout"), (2, "pending"), (2, "fail")],
-        [(1, "pending"), (1, "timeout"), (2, "pending"), (2, "timeout")],
-    ],
-    ids=str,
-)
-def test_courses_that_can_be(way: list[tuple[int, str]]) -> None:
-    assert fault(course(*way)) == ""
-
-
-@pytest.mark.parametrize(
-    ("way", "said"),
-    [
-        ([(1, "success")], "begins with 1 success"),
-        ([(2, "pending")], "begins with 2 pending"),
-        ([(2, "superseded")], "begins with 2 superseded"),
-        ([(1, "superseded"), (1, "pending")], "1 pending after 1 superseded"),
-        ([(1, "pending"), (1, "pending")], "1 pending after 1 pending"),
-        ([(1, "pending"), (2, "pending")], "2 pending after 1 pending"),
-        ([(1, "pending"), (2, "success")], "2 success after 1 pending"),
-        ([(1, "pending"), (1, "success"), (1, "fail")], "1 fail after 1 success"),
-        ([(1, "pending"), (1, "fail"), (2, "pending")], "2 pending after 1 fail"),
-        ([(1, "pending"), (1, "timeout"), (3, "pending")], "3 pending after 1 timeout"),
-        ([(1, "pending"), (1, "timeout"), (1, "success")], "1 success after 1 timeout"),
-        ([(1, "pending"), (1, "superseded"), (1, "success"), (1, "fail")], "1 success after 1 sup"),
-    ],
-    ids=str,
-)
-def test_courses_that_cannot_be(way: list[tuple[int, str]], said: str) -> None:
-    assert fault(course(*way)).startswith(said)
-
-
-def test_what_says_otherwise_the_second_time_is_named() -> None:
-    sent, answered = course((1, "pending"), (1, "success"))
-    answered |= {"strategy_label": "Another", "delivery_id": DECISION.decision_id}
-    assert fault([sent, answered]) == "1 success says otherwise: delivery_id, strategy_label"
 
 
 @pytest.fixture
@@ -177,33 +121,6 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Parts]]:
         for running_ in parts.values():
             running_.task.cancel()
         await asyncio.wait([running_.task for running_ in parts.values()])
-
-
-async def answer(settings: Settings, stop: asyncio.Event) -> None:
-    """Of ten deliveries, by their ids, seven are taken, two refused, one is never answered for."""
-    consumer = committed_reader(settings.kafka, DELIVERIES, auto_offset_reset="earliest")
-    producer = AIOKafkaProducer(**connection(settings.kafka))
-    await consumer.start()
-    await producer.start()
-    try:
-        while not stop.is_set():
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                for record in records:
-                    told = delivery_adapter.validate_json(record.value)
-                    chance = int(told.delivery_id[:8], 16) % 10
-                    if chance:
-                        ack = DeliveryAck(
-                            told.delivery_id,
-                            told.user_id,
-                            "fail" if chance < 3 else "success",
-                            "",
-                            told.delivery_timestamp,
-                            "test",
-                        )
-                        await producer.send(ACKS, encode(ack), told.user_id.encode())
-    finally:
-        await consumer.stop()
-        await producer.stop()
 
 
 async def send(settings: Settings, lines: list[bytes]) -> None:

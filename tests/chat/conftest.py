@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -36,9 +37,14 @@ def chat_kafka(kafka_bootstrap: str) -> Settings:
 def worker(
     chat_kafka: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CommandProcess]:
-    """A worker of its own process, for a file of tests."""
+    """A worker of its own process, for a file of tests; it has every partition."""
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     worker = CommandProcess("worker --metrics-port 0", chat_kafka, log)
+    ends = time.monotonic() + 90
+    while log.read_text().count("partition taken over") < chat_kafka.kafka.partitions:
+        assert worker.alive, log.read_text()[-2000:]
+        assert time.monotonic() < ends, "the worker takes no partition"
+        time.sleep(0.1)
     yield worker
     worker.kill()
 

@@ -148,7 +148,7 @@ async def test_pieces_of_answers_come_again_after_redis_was_away(
             channel = channel_of(user, "s")
             client = redis.asyncio.Redis.from_url(own_redis.url)
             async with client, asyncio.timeout(20):
-                while not talk.of("notice"):  # it is only for who is up to date again
+                while not talk.of("notice"):
                     await client.publish(channel, notice)
                     await asyncio.sleep(0.05)
 

@@ -5,26 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any
 
-import orjson
 import pytest
 import redis
-from confluent_kafka import Producer
 from example_chat.gateway_process import GatewayProcess
 from example_chat.stack import chat_settings
 from example_chat.talk import new_user, token_of
+from example_chat.tutor import Tutor
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from chat.live_queue import channel_of
 from config.settings import Settings
 from faults.command_process import CommandProcess
-from schemas.topics import EVENTS
 from servers.kafka import free_ports
 from servers.store_server import StoreServer
 
@@ -137,49 +132,9 @@ def page(browser: webdriver.Chrome, gateway_process: GatewayProcess) -> Page:
     return page
 
 
-class Tutor:
-    """A responder: shows pieces by Redis, and answers by an event."""
-
-    def __init__(self, settings: Settings, page: Page) -> None:
-        self._settings, self._page = settings, page
-        self._producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka.bootstrap_servers,
-                "partitioner": "murmur2_random",  # as Kafka's own: the learner is in one partition
-            }
-        )
-
-    def show(self, **frame: Any) -> None:
-        with redis.Redis.from_url(self._settings.redis.url) as client:
-            channel = channel_of(self._page.user_id, self._page.session_id)
-            assert client.publish(channel, orjson.dumps(frame)) == 1
-
-    def piece(self, question: str, position: int, text: str, **more: Any) -> None:
-        self.show(
-            type="token", user_id=self._page.user_id, session_id=self._page.session_id,
-            in_reply_to=question, position=position, text=text, **more,
-        )  # fmt: skip
-
-    def answer(self, question: str, text: str, responder: str = "built-in") -> None:
-        event = {
-            "type": "chat.message", "event_id": new_user(), "user_id": self._page.user_id,
-            "occurred_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "session_id": self._page.session_id, "message_direction": "system",
-            "message_text": text, "responder": responder, "in_reply_to": question,
-        }  # fmt: skip
-        self._producer.produce(EVENTS, orjson.dumps(event), key=self._page.user_id)
-        assert self._producer.flush(10) == 0
-
-    def last_question(self) -> str:
-        with redis.Redis.from_url(self._settings.redis.url) as client:
-            stream = f"chat:session:{self._page.user_id}/{self._page.session_id}"
-            ((_, fields),) = client.xrevrange(stream, count=1)
-        return str(orjson.loads(fields[b"record"])["event_id"])
-
-
 @pytest.fixture
 def tutor(page: Page, gateway_process: GatewayProcess) -> Tutor:
-    return Tutor(gateway_process.settings, page)
+    return Tutor(gateway_process.settings, page.user_id, page.session_id)
 
 
 def test_a_message_is_sent_and_has_its_place(page: Page) -> None:

@@ -12,12 +12,13 @@ from aiokafka.errors import KafkaTimeoutError
 from example_chat.conversation import START, answered, event_id, said
 
 import chat.responder_answer
+from chat.answer_event import answer_event
 from chat.built_in import BuiltIn
 from chat.event_producer import EventProducer
 from chat.live_queue import Entry, LiveQueue
 from chat.request_queue import Request, RequestQueue
 from chat.responder import BUILT_IN, Draft, Part, Said, Start, Turn
-from chat.responder_answer import SORRY, Answering, answer_event
+from chat.responder_answer import SORRY, Answering
 from config.chat_rules import load_chat_rules
 from config.settings import ResponderSettings
 from schemas.chat_frames import GatewayFrame, Token, gateway_frames

@@ -9,7 +9,6 @@ import urllib.request
 from pathlib import Path
 
 from api_suite.served import nowhere
-
 from config.settings import ApiSettings, MetricsSettings, Settings
 from faults.command_process import CommandProcess
 from servers.kafka import free_ports

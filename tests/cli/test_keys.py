@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from api_suite.served import own_database
 from typer.testing import CliRunner, Result
 
+from api_suite.served import own_database
 from chat.tokens import verify_token
 from cli.main import app
 from config.settings import PostgresSettings

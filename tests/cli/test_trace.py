@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from api_suite.served import own_database
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
 from agents.sink_records import record_of_event
+from api_suite.served import own_database
 from cli.main import app
 from config.settings import ClickhouseSettings, KafkaSettings, Settings
 from faults.command_process import environment

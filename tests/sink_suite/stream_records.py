@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from agents.sink_records import event_record, made_record
 from config.seed_trees import seed_trees
 from schemas.delivery import Delivery
-from schemas.prompt import PromptSet
+from schemas.prompt import PromptSet, version_of
 from schemas.state import encode
 from schemas.topics import (
     CHAT,
@@ -28,7 +28,7 @@ from sink_suite.deliveries import InventedFacilitator
 from sinks.contract import SinkRecord
 from streams.batch import Source
 from streams.decode import Record
-from streams.prompt import PLAIN, version_of
+from streams.prompt import PLAIN
 from streams.replay import Replay
 from streams.rules import Rules
 from streams.tables import encode_value
