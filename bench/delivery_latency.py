@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from agents.topics import DECISIONS, DELIVERIES, DELIVERY_LOG, EVENTS
 from config.settings import FacilitatorSettings, KafkaSettings, Settings, WorkerSettings
@@ -30,6 +31,8 @@ from simulation.disturbance import routing_key
 
 _WARM_UP_SECONDS = 5.0
 _QUIET_SECONDS = 3.0
+_START_SECONDS = 30.0
+"""Within which the two processes must have begun."""
 
 
 class Seen(NamedTuple):
@@ -87,7 +90,7 @@ def _run(
     seen: list[Seen] = []
     due = list(islice(lines, round(events_per_s * seconds)))
     began = time.perf_counter()
-    last = began
+    last = began + _START_SECONDS
     while len(sent) < len(due) or time.perf_counter() - last < _QUIET_SECONDS:
         now = time.perf_counter()
         for line in due[len(sent) : min(len(due), round((now - began) * events_per_s))]:
@@ -113,13 +116,18 @@ def _reader(bootstrap: str) -> Consumer:
             "fetch.wait.max.ms": 5,
         }
     )
-    assigned = []
-    for topic in (DECISIONS, DELIVERIES):
-        _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
-        assigned.append(TopicPartition(topic, 0, end))
-    reader.assign(assigned)
+    reader.assign([_end_of(reader, topic) for topic in (DECISIONS, DELIVERIES)])
     reader.consume(1, timeout=0.5)
     return reader
+
+
+def _end_of(reader: Consumer, topic: str) -> TopicPartition:
+    for _ in range(50):
+        with suppress(KafkaException):  # a new topic has no leader for a moment
+            _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
+            return TopicPartition(topic, 0, end)
+        time.sleep(0.2)
+    raise SystemExit(f"{topic} has no leader: no report")
 
 
 def _superseded(bootstrap: str) -> set[str]:
