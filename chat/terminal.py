@@ -207,8 +207,7 @@ def printable(text: str) -> str:
     same length."""
     return "".join(
         "\ufffd"
-        if unicodedata.category(sign) in ("Cc", "Cs")
-        and sign not in "\n\t"
+        if (unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\t")
         or unicodedata.bidirectional(sign) in _TURNS
         else sign
         for sign in text
