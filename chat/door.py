@@ -127,7 +127,9 @@ class Door:
             reason = await serve(ws, connection, caller)
         finally:
             expiry.cancel()
-            self._of_one -= Counter((user_id,))
+            self._of_one[user_id] -= 1
+            if not self._of_one[user_id]:
+                del self._of_one[user_id]
             metrics.disconnected(role, reason)
 
     async def _learner(

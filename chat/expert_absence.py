@@ -59,7 +59,9 @@ class ExpertAbsence:
         self._here[expert] += 1
 
     def left(self, expert: str) -> None:
-        self._here -= Counter((expert,))
+        self._here[expert] -= 1
+        if not self._here[expert]:
+            del self._here[expert]
 
     async def run(self) -> None:
         """Until cancelled."""

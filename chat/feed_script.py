@@ -75,5 +75,6 @@ return 1 + passed_over
 """KEYS: positions, open sessions, taken sessions. An entry's id ends in 1, as Redis takes no 0-0.
 Returns 0 if Redis has lost its position, or stands before ``since``: then it came back with an
 older state; otherwise 1 and how many were passed over, since the session has a higher id: then its
-learner's events are in several partitions. The first expert who joins has the session until they leave; what waits then is asked
-of the responders. Where nobody answers, only the newest requests are kept."""
+learner's events are in several partitions. The first expert who joins has the session until they
+leave; what waits then is asked of the responders. Where nobody answers, only the newest requests
+are kept."""

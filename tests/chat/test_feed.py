@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -79,7 +79,7 @@ def settings(fresh_kafka: Settings, redis_server: StoreServer) -> Settings:
 
 
 @pytest.fixture
-def write(settings: Settings) -> Iterator[Callable[..., None]]:
+def write(settings: Settings) -> Callable[..., None]:
     """Writes messages to partition 0; offsets are their places."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
 
@@ -89,7 +89,7 @@ def write(settings: Settings) -> Iterator[Callable[..., None]]:
             producer.produce(CHAT, raw, key=USER, partition=0)
         assert producer.flush(10) == 0
 
-    yield send
+    return send
 
 
 @asynccontextmanager

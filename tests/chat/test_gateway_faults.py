@@ -1,4 +1,4 @@
-"""What falls over while people talk: gateway, Redis, Kafka. Nothing is lost, nothing comes twice."""
+"""What falls over while people talk: gateway, Redis, Kafka; nothing is lost or comes twice."""
 
 from __future__ import annotations
 

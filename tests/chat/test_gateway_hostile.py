@@ -258,7 +258,7 @@ async def test_headers_without_end(gateway: str) -> None:
 @pytest.mark.parametrize(
     "garbage",
     [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/9.9\r\n\r\n", b"\0" * 1000, b"GET /\r\n" * 100,
-     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"],
+     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n"],
 )  # fmt: skip
 async def test_what_is_no_http(gateway: str, garbage: bytes) -> None:
     raw = await RawSocket.connect(gateway)

@@ -269,7 +269,7 @@ def test_a_token_may_be_pasted_and_a_bad_one_is_told(
     browser.get(f"{page.url}/healthz")
     browser.execute_script("sessionStorage.clear()")
     browser.get(page.url)
-    page.until(lambda: page["token"].is_displayed())
+    page.until(page["token"].is_displayed)
     assert page.focused == page["token"]
     for bad in ("x.y.z", "not a token"):
         page.focused.send_keys(bad, Keys.ENTER)
