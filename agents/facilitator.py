@@ -26,7 +26,7 @@ from agents.kafka_client import committed_reader
 from agents.topic_admin import partition_counts
 from config.settings import Settings
 from schemas.delivery import Delivery
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, LearnerError
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +83,9 @@ async def run_facilitator(
             await facilitator.commit_positions()
             if on_progress is not None:
                 on_progress(facilitator.progress)
+    except LearnerError:  # nothing is in doubt
+        await facilitator.stop()
+        raise
     finally:
         stopping.cancel()
     await facilitator.stop()

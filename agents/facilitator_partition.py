@@ -45,7 +45,7 @@ _TRANSACTION_MS = 10_000
 
 
 class FacilitatorPartition:
-    """One partition of ``learner.decisions`` and ``facilitator.acks``: `run`, `put`, `close`."""
+    """One partition of ``learner.decisions`` and ``facilitator.acks``: `start`, `put`, `close`."""
 
     def __init__(
         self, settings: Settings, consumer: AIOKafkaConsumer, partition: int, on_status: OnStatus

@@ -23,6 +23,7 @@ from agents.metrics_chat import GatewayMetrics
 from chat.acceptance import ACCEPT_SECONDS
 from chat.door import Door
 from chat.echoes import Echoes
+from chat.ending_tasks import end
 from chat.event_producer import EventProducer
 from chat.expert_absence import ExpertAbsence
 from chat.feed import ChatFeed
@@ -117,9 +118,7 @@ async def serving(
         await door.close()
         await runner.cleanup()
         await events.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await queue.close()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from chat.connection import FAILED
+from chat.ending_tasks import first_of
 from chat.live_queue import LiveQueue, Resumed
 from chat.rooms import Member, Rooms, message_frame
 from schemas.chat_frames import Notice
@@ -50,7 +51,7 @@ class History:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await asyncio.gather(*(self._read() for _ in range(_READERS)))
+        await first_of([asyncio.create_task(self._read()) for _ in range(_READERS)])
 
     async def _read(self) -> None:
         while True:

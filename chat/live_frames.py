@@ -14,6 +14,7 @@ import structlog
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from chat.ending_tasks import first_of
 from chat.live_queue import LiveQueue, channel_of
 from schemas.errors import StoreUnavailable
 
@@ -56,13 +57,16 @@ class LiveFrames:
                     await pubsub.subscribe(_OURS)
                     self._changed = set(self._open)
                     self._wake.set()
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(self._subscribe(pubsub))
-                        tasks.create_task(_listen(pubsub, pass_on))
-            except* (RedisError, OSError, StoreUnavailable, RuntimeError) as errors:
+                    await first_of(
+                        [
+                            asyncio.create_task(self._subscribe(pubsub)),
+                            asyncio.create_task(_listen(pubsub, pass_on)),
+                        ]
+                    )
+            except (RedisError, OSError, StoreUnavailable, RuntimeError) as error:
                 # RuntimeError: the driver connects again in whichever of the two tasks sees the
                 # line break, and asyncio lets only one of them read.
-                log.debug("no live frames while Redis is away", reason=str(errors.exceptions[0]))
+                log.debug("no live frames while Redis is away", reason=str(error))
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _change(self, name: str) -> None:

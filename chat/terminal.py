@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from chat.ending_tasks import first_of
 from schemas.chat import ENDED
 from schemas.errors import InvalidInput, TokenRefused
 
@@ -65,15 +66,7 @@ class TerminalChat:
         """
         connected = asyncio.create_task(self._stay_connected())
         speaking = asyncio.create_task(self._speak(lines, wait_seconds))
-        try:
-            await asyncio.wait({connected, speaking}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (connected, speaking):
-                if task.done():
-                    task.result()
-        finally:
-            for task in (connected, speaking):
-                task.cancel()
-            await asyncio.gather(connected, speaking, return_exceptions=True)
+        await first_of([connected, speaking])
 
     async def _speak(self, lines: asyncio.Queue[str | None], wait_seconds: float) -> None:
         while (line := await lines.get()) is not None:

@@ -330,6 +330,28 @@ async def test_what_it_was_killed_with_goes_on(fresh_kafka: Settings, tmp_path: 
         await until_said(settings, wanted)
 
 
+async def test_the_command_ends_in_good_order_with_its_counts(
+    fresh_kafka: Settings, tmp_path: Path
+) -> None:
+    log = tmp_path / "facilitator.log"
+    process = CommandProcess(f"facilitator --heartbeat {tmp_path / 'beat'}", fresh_kafka, log)
+    try:
+        decide(fresh_kafka, decision(1), decision(2, LEARNERS[1]))
+        await until(lambda: _sent(fresh_kafka, 2))
+        acknowledge(fresh_kafka, decision(1))
+        await until(lambda: _holds_said(fresh_kafka, "success", 1))
+        assert process.terminate() == 0
+    finally:
+        process.kill()
+    assert orjson.loads(log.read_bytes().splitlines()[-1]) == {
+        "counts": {"pending": 2, "success": 1},
+        "pending": 0,
+        "partitions": 0,
+    }
+    assert (tmp_path / "beat").exists()
+    assert lag(fresh_kafka) == 0
+
+
 async def test_several_share_the_partitions_as_they_come_and_go(fresh_kafka: Settings) -> None:
     settings = quick(fresh_kafka)
     decided = [decision(n, LEARNERS[n]) for n in range(160)]

@@ -159,7 +159,7 @@ def test_what_was_retrained_can_be_tried_on_past_decisions(file: Path, tmp_path:
 def test_a_moved_threshold_on_past_decisions(file: Path) -> None:
     from queries.duckdb import decisions  # noqa: PLC0415
 
-    rule, value = "low-score-check", 0.75
+    rule, value = "low-score-check", 0.2
     proposed = compile_tree(with_threshold(seed_trees()[PRIMARY], rule, value))
     expected = score_again(decisions(file, PRIMARY), proposed)
     assert expected.changed > 0
