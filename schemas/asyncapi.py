@@ -88,7 +88,7 @@ _MESSAGES = {
         "pending-delivery",
         "The delivery that is not answered for yet",
         _TEXT,
-        "`user_id|decision_tree_id`.",
+        "`user_id|decision_tree_id`; under `positions` stands where reading goes on.",
     ),
     "treeExample": _Message(
         "tree-example",

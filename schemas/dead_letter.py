@@ -32,7 +32,8 @@ class DeadLetter(BaseModel):
     """``raw`` and ``key`` are the record's bytes in base64; the rest says where they came from.
 
     ``dead_letter_id`` is derived from topic, partition and offset, so a repeat is recognised.
-    ``recorded_at`` is the record's Kafka timestamp.
+    ``recorded_at`` is the record's Kafka timestamp. Of ``not_acknowledged`` the place is that of
+    the decision, and ``raw`` is the delivery.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

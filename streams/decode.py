@@ -17,6 +17,7 @@ _REASONS = {
     "union_tag_invalid": DeadLetterReason.UNKNOWN_TYPE,
     "union_tag_not_found": DeadLetterReason.MISSING_FIELD,
     "extra_forbidden": DeadLetterReason.UNKNOWN_FIELD,
+    "unexpected_keyword_argument": DeadLetterReason.UNKNOWN_FIELD,  # of a dataclass
     "missing": DeadLetterReason.MISSING_FIELD,
 }
 
@@ -51,7 +52,7 @@ def decode(record: Record, rules: Rules) -> LearnerEvent:
     try:
         event: LearnerEvent = event_adapter.validate_json(value)
     except ValidationError as error:
-        raise _rejection(value, error) from None
+        raise rejection(value, error) from None
     if record.key is not None and record.key.decode("latin-1").lower() != event.user_id:
         raise RejectedEvent(
             DeadLetterReason.KEY_MISMATCH,
@@ -68,7 +69,8 @@ def decode(record: Record, rules: Rules) -> LearnerEvent:
     return event
 
 
-def _rejection(value: bytes, error: ValidationError) -> RejectedEvent:
+def rejection(value: bytes, error: ValidationError) -> RejectedEvent:
+    """The first fault of a record, as its dead letter will tell it."""
     first = error.errors(include_url=False, include_input=False)[0]
     reason = _REASONS.get(first["type"], DeadLetterReason.INVALID_VALUE)
     if reason is DeadLetterReason.NOT_JSON:

@@ -25,7 +25,7 @@ from schemas.fields import (
 )
 from schemas.state import copy_state, encode
 from schemas.topics import DECISIONS
-from streams.decode import Record, _rejection
+from streams.decode import Record, rejection
 from streams.derived_id import derived_id
 from streams.trace import trace_id_of
 
@@ -63,7 +63,7 @@ def decode_ack(record: Record) -> DeliveryAck:
     try:
         ack = ack_adapter.validate_json(record.value)
     except ValidationError as error:
-        raise _rejection(record.value, error) from None
+        raise rejection(record.value, error) from None
     _check_key(record, ack.user_id)
     return ack
 
@@ -73,7 +73,7 @@ def decode_decision(record: Record) -> DeliverableDecision:
     try:
         decision = _decision_adapter.validate_json(record.value)
     except ValidationError as error:
-        raise _rejection(record.value, error) from None
+        raise rejection(record.value, error) from None
     _check_key(record, decision.user_id)
     return decision
 

@@ -263,7 +263,7 @@ BAD_ANSWERS: dict[str, tuple[bytes, DeadLetterReason]] = {
         orjson.dumps({"delivery_id": delivery_id_of(decision(1))}),
         DeadLetterReason.MISSING_FIELD,
     ),
-    "more than is asked": (answer(decision(1), attempt=1), DeadLetterReason.INVALID_VALUE),
+    "more than is asked": (answer(decision(1), attempt=1), DeadLetterReason.UNKNOWN_FIELD),
     "a local time": (
         answer(decision(1), acknowledged_at="2026-03-02T09:00:00+01:00"),
         DeadLetterReason.INVALID_VALUE,
