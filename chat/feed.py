@@ -149,7 +149,8 @@ class ChatFeed:
                     f"Redis holds {CHAT}/{tp.partition} up to {known:,}, but that ends at {end:,}: "
                     "was the topic made anew? Then delete the keys chat:* from Redis"
                 )
-            return known, False
+            # Another gateway may have fed what this one has not shown yet.
+            return min(known, self._shown[tp]), False
         since = round((datetime.now(UTC) - self._history).timestamp() * 1000)
         found = (await self._consumer.offsets_for_times({tp: since}))[tp]
         return (end if found is None else found.offset), True

@@ -17,6 +17,7 @@ _PAGE = {
     "/chat.js": ("chat.js", "text/javascript"),
     "/view.js": ("view.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/favicon.ico": ("icon.svg", "image/svg+xml"),
 }
 SECURITY_HEADERS = {
     "Content-Security-Policy": (

@@ -108,10 +108,7 @@ class Accepted(_Frame):
 
 
 class Message(_Frame):
-    """A message of the session, whoever wrote it. ``id`` grows; ask for what is after it.
-
-    ``client_id``: the sender's own ``id``, if the message came over this gateway's contract.
-    """
+    """A message of the session, whoever wrote it. ``id`` grows; ask for what is after it."""
 
     type: Literal["message"] = "message"
     id: Count

@@ -16,7 +16,7 @@ from example_chat.conversation import SESSION, USER, answered, said
 from chat.feed import ChatFeed
 from chat.live_queue import Entry, LiveQueue
 from config.settings import ChatSettings, RedisSettings, Settings
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, StoreUnavailable
 from schemas.state import encode
 from schemas.topics import CHAT
 from servers.store_server import StoreServer
@@ -280,3 +280,25 @@ async def test_without_kafka_or_its_topic_it_does_not_run(redis_server: StoreSer
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:9"):
         await feed.feed.run(feed.stop)
     await feed.queue.close()
+
+
+async def test_what_another_gateway_fed_while_this_one_could_not_is_shown_all_the_same(
+    settings: Settings, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with feeding(settings) as one, feeding(settings) as two:
+        write(said(0))
+        await two.until_shown([0])
+        feed, cut_off = two.queue.feed, asyncio.Event()
+
+        async def unavailable(*arguments: Any, **options: Any) -> bool:
+            cut_off.set()
+            raise StoreUnavailable("redis: not for this gateway")
+
+        monkeypatch.setattr(two.queue, "feed", unavailable)
+        write(said(1), said(2))
+        await one.until_shown([0, 1, 2])
+        await asyncio.wait_for(cut_off.wait(), SECONDS)
+        monkeypatch.setattr(two.queue, "feed", feed)
+        write(said(3))
+        await two.until_shown([0, 1, 2, 3])
+        assert await one.ids() == [0, 1, 2, 3]

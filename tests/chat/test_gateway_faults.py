@@ -28,7 +28,7 @@ from servers.store_server import StoreServer
 
 
 @contextmanager
-def gateway_process(settings: Settings, log: Path) -> Iterator[GatewayProcess]:
+def own_gateway(settings: Settings, log: Path) -> Iterator[GatewayProcess]:
     process = GatewayProcess(settings, log)
     try:
         yield process
@@ -52,7 +52,7 @@ async def test_a_gateway_killed_before_the_echo_has_lost_nothing(
 ) -> None:
     user, token = (user := new_user()), token_of(user)
     (port,) = free_ports(1)
-    with gateway_process(chat_with(port=port), tmp_path / "gateway.log") as doomed:
+    with own_gateway(chat_with(port=port), tmp_path / "gateway.log") as doomed:
         async with talking(doomed.url, token, session="s") as talk:
             await talk.say("first", id="m0")
             await talk.next("message")
@@ -77,7 +77,7 @@ async def test_a_gateway_killed_before_the_echo_has_lost_nothing(
 async def test_a_gateway_asked_to_stop_ends_in_good_order(chat_with: Any, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     log = tmp_path / "gateway.log"
-    with gateway_process(chat_with(port=port), log) as process:
+    with own_gateway(chat_with(port=port), log) as process:
         async with talking(process.url, token_of(new_user())) as talk:
             await talk.say("hello")
             await talk.until(lambda: talk.texts)

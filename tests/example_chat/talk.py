@@ -15,7 +15,7 @@ import aiohttp
 from chat.tokens import sign_token
 from schemas.http import ChatRole
 
-SECRET = "tests-only-" + "0123456789abcdef" * 2
+SECRET = "tests-only-" + "0123456789abcdef" * 4
 SECONDS = 20
 Frame = dict[str, Any]
 

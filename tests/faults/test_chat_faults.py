@@ -20,6 +20,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import redis as driver
 from example_chat.talk import SECRET
 from pydantic import SecretStr
 
@@ -194,7 +195,7 @@ async def _talk_through(stack: Stack) -> list[ChatLearner]:
                     await asyncio.sleep(_BETWEEN_SECONDS)
             over.set()
             await asyncio.gather(*talking)
-            await _until_settled(learners)
+            await _until_settled(stack, learners)
             await _until_ended(stack)
         finally:
             for task in (*connected, *talking, acking, supervising):
@@ -219,18 +220,40 @@ async def _acknowledge(stack: Stack) -> None:
             await decision.ack()
 
 
-async def _until_settled(learners: list[ChatLearner]) -> None:
+async def _until_settled(stack: Stack, learners: list[ChatLearner]) -> None:
     try:
         async with asyncio.timeout(_SETTLE_SECONDS):
             while any(set(one.accepted) - one.answers.keys() for one in learners):
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        waiting = {
-            one.user_id: len(set(one.accepted) - one.answers.keys())
-            for one in learners
-            if set(one.accepted) - one.answers.keys()
-        }
-        raise AssertionError(f"unanswered, by learner: {waiting}") from None
+        waiting = {id_ for one in learners for id_ in set(one.accepted) - one.answers.keys()}
+        raise AssertionError(f"unanswered: {_where(stack, waiting)}") from None
+
+
+def _where(stack: Stack, waiting: set[str]) -> dict[str, str]:
+    """What Kafka and Redis know of messages that nobody was shown an answer to."""
+    found = dict.fromkeys(waiting, "")
+    kafka = stack.settings.kafka.bootstrap_servers
+    for partition, messages in committed_records(kafka, CHAT, PARTITIONS).items():
+        for message in messages:
+            record = json.loads(message.value())
+            for name in ("event_id", "in_reply_to"):
+                if record[name] in found:
+                    found[record[name]] += f"{name} at {partition}/{message.offset()}; "
+    with driver.Redis.from_url(stack.redis.url, decode_responses=True) as client:
+        for id_ in waiting:
+            if client.exists(f"chat:answered:{id_}"):
+                found[id_] += "answered in Redis; "
+        for partition in range(PARTITIONS):
+            stream = f"chat:requests:{partition}"
+            for at, fields in client.xrange(stream):
+                event_id = json.loads(fields["record"])["event_id"]
+                if event_id in found:
+                    found[event_id] += f"queued as {at}; "
+            if client.exists(stream):
+                for group in client.xinfo_groups(stream):
+                    found[stream] = str(group) + str(client.xpending(stream, group["name"]))
+    return found
 
 
 async def _until_ended(stack: Stack) -> None:
