@@ -14,6 +14,7 @@ from schemas.chat_frames import Answer, Say
 from schemas.event import ChatMessage, SessionEnded, SessionStarted
 from streams.chat_rules import ChatRules, describe
 from streams.derived_id import derived_id
+from streams.trace import traceparent_for
 
 SOURCE = "chat-gateway"
 GATEWAY = "gateway"
@@ -36,8 +37,7 @@ class Session(NamedTuple):
 
     def traceparent(self, event_id: str) -> str:
         """In the client's trace, or in one of the event's own."""
-        digits = event_id.replace("-", "")
-        return f"00-{self.trace_id or digits}-{digits[16:]}-01"
+        return traceparent_for(event_id, self.trace_id)
 
 
 def said(session: Session, frame: Say, rules: ChatRules, at: datetime) -> ChatMessage:

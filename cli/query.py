@@ -233,12 +233,8 @@ def decisions(
         found = list(duckdb.decisions_of(file, user_id))[-limit:]
     else:
         found = _asked(_decisions_of(_settings(ctx), user_id, limit))
-    if as_json:
-        for decision in found:
-            write_json(decision)
+    if _told(found, as_json):
         return
-    if not found:
-        typer.echo("nothing found", err=True)
     for decision in found:
         path = decision.thresholds_at_time.path
         because = (f"{c.feature} {c.value:g} {c.operator} {c.threshold:g}" for c in path)
@@ -264,12 +260,8 @@ def deliveries(
         found = list(duckdb.deliveries_of(file, user_id))[-limit:]
     else:
         found = _asked(_deliveries_of(_settings(ctx), user_id, limit))
-    if as_json:
-        for delivery in found:
-            write_json(delivery)
+    if _told(found, as_json):
         return
-    if not found:
-        typer.echo("nothing found", err=True)
     for delivery in found:
         reason = f": {delivery.response_reason}" if delivery.response_reason else ""
         typer.echo(
@@ -434,3 +426,13 @@ def _said(value: object) -> str:
     if isinstance(value, timedelta | date | str | int):
         return str(value)
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value}"
+
+
+def _told(found: Sequence[Any], as_json: bool) -> bool:
+    """Whether there is no more to say: as JSON lines, or that nothing was found."""
+    if as_json:
+        for one in found:
+            write_json(one)
+    elif not found:
+        typer.echo("nothing found", err=True)
+    return as_json or not found

@@ -276,4 +276,7 @@ LearnerEvent = Annotated[
 
 event_adapter: TypeAdapter[LearnerEvent] = TypeAdapter(LearnerEvent)
 
+BY_OTHERS = ("label.assigned", "strategy.delivered")
+"""Types that are not the learner's own doing; nor is a ``chat.message`` of the tutor."""
+
 RESULTS: tuple[CourseResult, ...] = ("distinction", "pass", "fail", "withdrawn")

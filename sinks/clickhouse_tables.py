@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from schemas.event import BY_OTHERS
+
 FIRST_DAY, LAST_DAY = "1970-01-01", "2105-12-31"
 """The UTC days that a ``Date`` of every ClickHouse holds; it would store others as wrong ones."""
 
@@ -213,20 +215,18 @@ TTL {retention(retention_days)}
 SETTINGS ttl_only_drop_parts = 1"""
 
 
-_OF_OTHERS = ("strategy.delivered", "label.assigned")
-
 # Of each event: id, precedence, seconds, whether it was graded, and its score.
 _DAILY_FEED = f"""SELECT toUUID(learner) AS user_id, {_DAY} AS occurred_on, course_id,
     groupUniqArrayState(tuple(toUUID(event), {_PRECEDENCE},
         ifNull(duration, 0), isNotNull(score), ifNull(score, 0))) AS told
 FROM inbox
-WHERE type NOT IN {_OF_OTHERS} AND message_direction != 'system'
+WHERE type NOT IN {BY_OTHERS} AND message_direction != 'system'
 GROUP BY user_id, occurred_on, course_id"""  # noqa: S608  # text of ours
 
 
 def is_learners(event: dict[str, Any]) -> bool:
     """Whether an event counts in ``daily_activity``: not what others say or do for the learner."""
-    return event["type"] not in _OF_OTHERS and event.get("message_direction") != "system"
+    return event["type"] not in BY_OTHERS and event.get("message_direction") != "system"
 
 
 def daily_activity(where: str = "1") -> str:

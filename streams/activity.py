@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.event import LearnerEvent
-
-_BY_OTHERS = frozenset(("label.assigned", "strategy.delivered"))
+from schemas.event import BY_OTHERS, LearnerEvent
 
 
 def is_activity(event: LearnerEvent) -> bool:
@@ -16,4 +14,4 @@ def is_activity(event: LearnerEvent) -> bool:
     """
     if event.type == "chat.message":
         return event.message_direction == "user"
-    return event.type not in _BY_OTHERS
+    return event.type not in BY_OTHERS

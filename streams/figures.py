@@ -7,8 +7,7 @@ from schemas.event import LearnerEvent
 from schemas.fields import Format
 from schemas.profile import Profile
 from schemas.prompt import WEAKEST_TOPICS, PromptFigures, TopicFigure
-
-RECENT_ANSWERS = 5
+from streams.features import RECENT_ANSWERS
 
 
 def prompt_figures(profile: Profile, engagement: Engagement, event: LearnerEvent) -> PromptFigures:
