@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents import topics
 from agents.facilitator_records import outgoing, restore_row
+from agents.full_collections import collect_now_and_not_later
 from agents.restore import restore
 from agents.transactions import PartitionProducer
 from config.settings import FacilitatorSettings, Settings
@@ -122,6 +123,7 @@ class FacilitatorPartition:
 
     async def _run(self) -> None:
         await self._take_over()
+        collect_now_and_not_later()
         while not self._closing:
             await self._wait()
             await self._round()

@@ -6,10 +6,12 @@ what happens without it (``tests/agents/test_faust_mends.py``, ``docs/decisions/
    back by a seek.
 2. `ListConsumer._next_lists`: the set of active partitions is frozen before it crosses to
    the consumer's thread, and an empty one fetches nothing (aiokafka reads it as "every partition").
-3. `ListConsumer.commit`, `ack`: offsets go out in our transactions; Faust commits none and keeps
-   no list of acked offsets.
-4. `ListConsumerThread.seek_to_starts`: a partition without a commit is sought to its beginning
-   (aiokafka leaves it where prefetching had got to).
+3. `ListConsumer.commit`, `ack`, `_add_gap`: where to read on is in our transactions; Faust keeps
+   no list of acked offsets, nor of the gaps that transaction markers leave between them (it sorts
+   all of them anew at each fetch, and never drops one: soon half of a worker's time). What the
+   group is told serves only those who look at its lag.
+4. `ListConsumerThread.seek_to_starts`: a partition is sought to where its own state says, or else
+   to its beginning (aiokafka leaves one without a commit where prefetching had got to).
 5. `ListConsumerThread`: reads ``read_committed`` and waits 50 ms for a fetch, not 1.5 s.
 6. `OwnRecovery`: state is restored by `agents.restore`, after the old owner has been fenced, and
    partitions are sought *before* they are resumed (Faust resumes first, and loses what it
@@ -20,18 +22,26 @@ what happens without it (``tests/agents/test_faust_mends.py``, ``docs/decisions/
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 import faust
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from schemas.errors import InvalidRecord
+
+log = structlog.get_logger(__name__)
+
 FETCH_WAIT_MS = 50
+_COMMIT_SECONDS = 5.0
 
 
 class RecordList(NamedTuple):
@@ -92,14 +102,30 @@ class ListConsumerThread(AIOKafkaConsumerThread):
                 lists[tp] = RecordList(start, after, fetched[tp], self.seeks)
         return lists
 
-    async def seek_to_starts(self, tps: set[TP]) -> dict[TP, int]:
-        """Seeks each partition to its committed offset, or else to its beginning."""
+    async def seek_to_starts(
+        self, tps: set[TP], positions: Mapping[TP, int | None]
+    ) -> dict[TP, int]:
+        """Seeks each partition to its position, or, where there is none, to its beginning.
+
+        Raises:
+            InvalidRecord: a partition ends before its position.
+        """
         consumer = self._ensure_consumer()
         starts: dict[TP, int] = await consumer.beginning_offsets(list(tps)) if tps else {}
-        for tp in tps:
-            committed = await consumer.committed(tp)
-            if committed is not None:
-                starts[tp] = committed
+        ends = await consumer.end_offsets(list(tps)) if tps else {}
+        for tp, begin in starts.items():
+            position = positions.get(tp)
+            if position is None:
+                continue
+            if position > ends[tp]:
+                raise InvalidRecord(
+                    f"{tp.topic} partition {tp.partition} has been read up to {position}, but it "
+                    f"ends at {ends[tp]}: it was made anew. Delete and create the changelogs of "
+                    "profile, behavior, engagement and seen too"
+                )
+            if position < begin:
+                log.warning("events are gone before they were read", partition=tp.partition)
+            starts[tp] = max(position, begin)
         self._stands.clear()
         for tp, offset in starts.items():
             self.seek_back(tp, offset)
@@ -126,6 +152,19 @@ class ListConsumerThread(AIOKafkaConsumerThread):
             committed = max(committed, self._stands.get(tp, committed))
         return max(0, int(state.lso) - committed)
 
+    async def tell_group(self, positions: Mapping[TP, int]) -> bool:
+        """Commits the positions to the consumer group, for those who look at its lag."""
+        consumer = self._ensure_consumer()
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await consumer.commit({TopicPartition(*tp): at for tp, at in positions.items()})
+            return True
+        except (CommitFailedError, IllegalStateError):
+            pass  # partitions are moving: who has them next tells it
+        except (KafkaError, TimeoutError) as error:
+            log.warning("how far it is could not be told to Kafka", reason=repr(error))
+        return False
+
     @staticmethod
     def _positions(consumer: AIOKafkaConsumer, tps: Iterable[TP]) -> dict[TP, int]:
         assignment = consumer._subscription.subscription.assignment
@@ -135,6 +174,9 @@ class ListConsumerThread(AIOKafkaConsumerThread):
 
 class ListConsumer(Consumer):
     """Mends 1 to 4."""
+
+    #: What the group knows, per partition.
+    _told: dict[TP, int] = {}  # noqa: RUF012  # replaced, never edited: Faust builds the instance
 
     def _new_consumer_thread(self) -> ListConsumerThread:
         return ListConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -188,12 +230,28 @@ class ListConsumer(Consumer):
         notify(self._waiting_for_ack)
         return True
 
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Keeps none: they only serve Faust's own commits."""
+
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        return False
+        positions = {
+            tp: position
+            for tp, position in cast("LearnerApp", self.app).positions().items()
+            if position is not None and self._told.get(tp) != position
+        }
+        told = bool(positions) and await self._reader.call_thread(
+            self._reader.tell_group, positions
+        )
+        if told:
+            self._told = {**self._told, **positions}
+        return told
 
     async def perform_seek(self) -> None:
         sources = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
-        starts = await self._reader.call_thread(self._reader.seek_to_starts, sources)
+        starts = await self._reader.call_thread(
+            self._reader.seek_to_starts, sources, cast("LearnerApp", self.app).positions()
+        )
+        self._told = {}
         # Faust drops what stands before its own read offset; it starts anew with each seek.
         self._read_offset.clear()
         cast("LearnerApp", self.app).reading_from(starts)
@@ -246,12 +304,14 @@ class OwnRecoveryTables(TableManager):
 class LearnerApp(faust.App):
     """A Faust app with the mends.
 
-    ``take_over`` gets the source partitions just assigned, before they are read; ``reading_from``
-    where the reading of each (re)starts; ``leave`` the error for which the process must end.
+    ``take_over`` gets the source partitions just assigned, before they are read; ``positions`` says
+    where each is to be read on from, ``reading_from`` gets where that is; ``leave`` gets the error
+    for which the process must end.
     """
 
     leave: Callable[[BaseException], None]
     take_over: Callable[[set[TP]], Awaitable[None]]
+    positions: Callable[[], Mapping[TP, int | None]]
     reading_from: Callable[[Mapping[TP, int]], None]
 
     def _new_transport(self) -> Transport:

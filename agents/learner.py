@@ -16,6 +16,7 @@ from faust.types import TP, EventT
 
 from agents import topics
 from agents.faust_mends import LearnerApp, ListConsumer, OwnRecoveryTables
+from agents.full_collections import collect_now_and_not_later
 from agents.kafka_client import faust_credentials
 from agents.metrics_worker import WorkerMetrics
 from agents.partition_owner import PartitionOwner
@@ -56,6 +57,7 @@ class LearnerAgent:
         self.app = _app(settings)
         self.app.leave = leave
         self.app.take_over = self._take_over
+        self.app.positions = self._positions
         self.app.reading_from = self._reading_from
         self._tables = {
             name: cast(
@@ -129,6 +131,10 @@ class LearnerAgent:
                 tp.partition, time.monotonic() - began, partial(self._behind, tp)
             )
             log.info("partition taken over", partition=tp.partition, restored=owner.restored)
+        collect_now_and_not_later()
+
+    def _positions(self) -> dict[TP, int | None]:
+        return {tp: owner.position for tp, owner in self._owners.items()}
 
     def _reading_from(self, starts: Mapping[TP, int]) -> None:
         for tp, offset in starts.items():
@@ -136,9 +142,9 @@ class LearnerAgent:
 
     def _behind(self, tp: TP) -> int | None:
         owner = self._owners.get(tp)
-        if owner is None or owner.committed is None:
+        if owner is None or owner.position is None:
             return None
-        return cast(ListConsumer, self.app.consumer).behind(tp, owner.committed)
+        return cast(ListConsumer, self.app.consumer).behind(tp, owner.position)
 
     async def _give_up(self, tp: TP) -> None:
         owner = self._owners.pop(tp)
@@ -172,6 +178,7 @@ def _app(settings: Settings) -> LearnerApp:
         topic_partitions=kafka.partitions,
         broker_session_timeout=10,
         broker_heartbeat_interval=3,
+        broker_commit_interval=0.5,
         broker_max_poll_records=500,
         broker_check_crcs=kafka.check_crcs,
         consumer_auto_offset_reset="earliest",

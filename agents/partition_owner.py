@@ -15,7 +15,7 @@ from faust import Table
 
 from agents import topics
 from agents.faust_mends import RecordList
-from agents.partition_tables import Encoded, PartitionTables
+from agents.partition_tables import POSITION_KEY, Encoded, PartitionTables, position_value
 from agents.restore import restore
 from agents.transactions import Outgoing, PartitionProducer
 from config.settings import Settings
@@ -47,8 +47,7 @@ class PartitionOwner:
     """One partition of ``learner.events``, from taking it over to giving it up.
 
     ``trees`` is asked before each list, so a new version is picked up between two lists.
-    ``counts`` adds up what happened to the records (see `streams.batch.Batch`). ``committed`` is
-    the offset up to which everything is folded; ``None`` until reading has begun.
+    ``counts`` adds up what happened to the records (see `streams.batch.Batch`).
     """
 
     def __init__(
@@ -72,8 +71,12 @@ class PartitionOwner:
         self._next: int | None = None
         self._adopted: dict[TreeId, int] | None = None
         self.restored = 0
-        self.committed: int | None = None
         self.counts: Counter[str] = Counter()
+
+    @property
+    def position(self) -> int | None:
+        """The offset up to which everything is folded and committed; ``None``: nothing was yet."""
+        return self._tables.position
 
     async def take_over(self) -> None:
         """Fences the owner before, then restores what it had committed."""
@@ -92,7 +95,7 @@ class PartitionOwner:
 
     def expect(self, offset: int) -> None:
         """Says where reading (re)starts; lists must follow each other from there."""
-        self._next = self.committed = offset
+        self._next = self._tables.position = offset
 
     async def handle(self, lists: list[RecordList]) -> Handled:
         """Folds the lists as one batch and commits it; state changes only once Kafka has it.
@@ -118,11 +121,10 @@ class PartitionOwner:
         adoption = self._adoption(batch, trees)
         sent = time.monotonic()
         await asyncio.wait_for(
-            self._producer.commit(self._outgoing(batch, changed, adoption), lists[-1].end),
+            self._producer.commit(self._outgoing(batch, changed, adoption, lists[-1].end)),
             self._settings.worker.transaction_wait_seconds,
         )
-        self._tables.apply(changed)
-        self.committed = lists[-1].end
+        self._tables.apply(changed, lists[-1].end)
         if adoption is not None:
             self._adopted = adoption.versions
         self.counts += batch.counts
@@ -147,7 +149,7 @@ class PartitionOwner:
         )
 
     def _outgoing(
-        self, batch: Batch, changed: Encoded, adoption: TreeAdoption | None
+        self, batch: Batch, changed: Encoded, adoption: TreeAdoption | None, position: int
     ) -> Iterator[Outgoing]:
         if adoption is not None and self._adopted is None:
             # Beside the first decisions by it, so that none is ever there without its set.
@@ -169,6 +171,7 @@ class PartitionOwner:
             topic = self._changelog_of[table]
             for key, (raw, _) in changes.items():
                 yield Outgoing(topic, key.encode(), raw)
+        yield Outgoing(self._changelog_of["seen"], POSITION_KEY, position_value(position))
 
 
 def _record(record: ConsumerRecord) -> Record:

@@ -9,6 +9,7 @@ from faust import Table
 
 from schemas.behavior import Behavior
 from schemas.engagement import Engagement
+from schemas.errors import InvalidRecord
 from schemas.profile import Profile
 from streams.tables import TABLE_NAMES, TableValue, decode_value
 
@@ -17,12 +18,15 @@ V = TypeVar("V", bound=TableValue)
 Encoded = Mapping[str, Mapping[str, tuple[bytes | None, TableValue | None]]]
 """Per table and key: the bytes that the changelog has, and the value that they are."""
 
+POSITION_KEY = b"position"
+"""In the changelog of ``seen``, whose other keys begin with a user id: see `position_value`."""
+
 
 class PartitionTables:
     """Reads what the stores hold; `apply` writes what Kafka has committed.
 
     A value decoded once is kept, and counts only while the store holds the very bytes that it
-    came from.
+    came from. ``position``: the offset to go on reading from; ``None`` before anything was read.
     """
 
     def __init__(self, tables: Mapping[str, Table[Any, Any]]) -> None:
@@ -31,6 +35,7 @@ class PartitionTables:
             name: {} for name in TABLE_NAMES
         }
         self._keys: dict[str, set[bytes]] = {name: set() for name in TABLE_NAMES}
+        self.position: int | None = None
 
     def profile(self, key: str) -> Profile | None:
         return self._get("profile", key, Profile)
@@ -45,8 +50,9 @@ class PartitionTables:
         raw: bytes | None = self._stores["seen"].get(key.encode())
         return raw
 
-    def apply(self, changed: Encoded) -> None:
-        """Takes a committed batch's changes over."""
+    def apply(self, changed: Encoded, position: int) -> None:
+        """Takes a committed batch's changes over, and where to read on."""
+        self.position = position
         for table, changes in changed.items():
             for key, (raw, value) in changes.items():
                 self.put_raw(table, key.encode(), raw)
@@ -54,8 +60,14 @@ class PartitionTables:
                     self._decoded[table][key] = (raw, value)
 
     def put_raw(self, table: str, key: bytes, raw: bytes | None) -> None:
-        """Writes one changelog record as it is; ``None`` deletes the key."""
-        if raw is None:
+        """Writes one changelog record as it is; ``None`` deletes the key.
+
+        Raises:
+            InvalidRecord: the position is no number.
+        """
+        if key == POSITION_KEY:
+            self.position = _position(raw)
+        elif raw is None:
             self._stores[table].pop(key, None)
             self._keys[table].discard(key)
         else:
@@ -69,6 +81,7 @@ class PartitionTables:
                 self._stores[table].pop(key, None)
             keys.clear()
             self._decoded[table].clear()
+        self.position = None
 
     def _get(self, table: str, key: str, kind: type[V]) -> V | None:
         raw = self._stores[table].get(key.encode())
@@ -82,3 +95,17 @@ class PartitionTables:
             self._decoded[table][key] = (raw, value)
         assert isinstance(value, kind)  # noqa: S101
         return value
+
+
+def position_value(position: int) -> bytes:
+    """The next offset to read from ``learner.events``, in decimal digits."""
+    return b"%d" % position
+
+
+def _position(raw: bytes | None) -> int:
+    if raw is None or not raw.isdigit():
+        raise InvalidRecord(
+            f"the changelog of seen has {raw!r} under {POSITION_KEY.decode()!r}, where an offset "
+            "in digits belongs: was it written by a newer version?"
+        )
+    return int(raw)

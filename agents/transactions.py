@@ -51,8 +51,7 @@ class PartitionProducer:
         source: TopicPartition,
         timeout_ms: int = _TIMEOUT_MS,
     ) -> None:
-        self._source = source
-        self._group = app_id
+        self._partition = source.partition
         self._producer = AIOKafkaProducer(
             **connection(kafka),
             transactional_id=f"{app_id}-{source.partition}",
@@ -69,20 +68,17 @@ class PartitionProducer:
     async def stop(self) -> None:
         await self._producer.stop()
 
-    async def commit(self, outgoing: Iterable[Outgoing], next_offset: int | None = None) -> None:
-        """Sends the records and the offset to read from next, all or nothing.
+    async def commit(self, outgoing: Iterable[Outgoing]) -> None:
+        """Sends the records, all or nothing; where to read on is one of them.
 
         1. begin
         2. every record into batches by topic, handed over without waiting for each
-        3. the source's next offset; ``None``: it is among the records
-        4. all deliveries awaited (a commit does not fail for a lost one)
-        5. commit
+        3. all deliveries awaited (a commit does not fail for a lost one)
+        4. commit
         """
         producer = self._producer
         await producer.begin_transaction()
         deliveries = await self._send(outgoing)
-        if next_offset is not None:
-            await producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
         await asyncio.gather(*deliveries)
         await producer.commit_transaction()
 
@@ -90,7 +86,7 @@ class PartitionProducer:
         by_place: dict[tuple[str, int], list[Outgoing]] = {}
         for record in outgoing:
             named = record.partition
-            place = record.topic, self._source.partition if named is None else named
+            place = record.topic, self._partition if named is None else named
             by_place.setdefault(place, []).append(record)
         deliveries: list[asyncio.Future[object]] = []
         for (topic, partition), records in by_place.items():

@@ -128,7 +128,8 @@ _MESSAGES = {
         None,
         "Table `seen`: the event ids of one learner's day",
         _TEXT,
-        "`user_id|day|page`; day: days since 1970-01-01 (UTC); page: from 0.",
+        "`user_id|day|page`; day: days since 1970-01-01 (UTC); page: from 0. Under `position`: "
+        "where the partition of learner.events is read on, an offset in decimal digits.",
     ),
 }
 
@@ -246,7 +247,7 @@ _TOPICS = {
         f"Changelog of the table {table}. Ours alone: read it, never write it."
         + (" A record without a value deletes its key." if table in _DELETED_FROM else ""),
         "compact",
-        "Written in one transaction with decisions and offsets.",
+        "Written in one transaction with the decisions.",
         "Whoever is given a partition restores its tables.",
     )
     for table in (*topics.TABLES, topics.PENDING)

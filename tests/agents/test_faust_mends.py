@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust.tables.recovery import Recovery
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
+from intervaltree import IntervalTree
 
 from agents.faust_mends import (
     LearnerApp,
@@ -23,6 +24,7 @@ from agents.faust_mends import (
 )
 from agents.topics import EVENTS
 from config.settings import Settings
+from schemas.errors import InvalidRecord
 
 SOURCE = TP(EVENTS, 0)
 
@@ -58,7 +60,7 @@ class TestMend1AListIsOneMessage:
         consumer = await filled(fresh_kafka, 7)
         try:
             mended = thread(ListConsumerThread, consumer)
-            assert await mended.seek_to_starts({SOURCE}) == {SOURCE: 0}
+            assert await mended.seek_to_starts({SOURCE}, {}) == {SOURCE: 0}
             first = await fetch_until(mended, 3)
             second = await fetch_until(mended, 500)
             assert (first.start, first.end, len(first.records)) == (0, 3, 3)
@@ -71,7 +73,7 @@ class TestMend1AListIsOneMessage:
         consumer = await filled(fresh_kafka, 7)
         try:
             mended = thread(ListConsumerThread, consumer)
-            await mended.seek_to_starts({SOURCE})
+            await mended.seek_to_starts({SOURCE}, {SOURCE: None})
             await fetch_until(mended, 3)
             consumer.seek(TopicPartition(*SOURCE), 5)
             assert (await fetch_until(mended, 500)).start == 5
@@ -112,10 +114,36 @@ class TestMend3FaustCommitsNothing:
             assert kind.ack(consumer, message)
             assert consumer._acked[SOURCE] == kept
             assert message.acked
-        assert await ListConsumer.commit(consumer) is False
+
+    async def test_gaps_are_not_kept_for_a_commit(self) -> None:
+        for kind, kept in ((Consumer, [(5, 8)]), (ListConsumer, [])):
+            consumer: Any = object.__new__(kind)
+            consumer._committed_offset = {SOURCE: None}
+            consumer._gap = {SOURCE: IntervalTree()}
+            await kind._add_gap(consumer, SOURCE, 5, 7)  # markers stand between two lists
+            assert [(gap.begin, gap.end) for gap in consumer._gap[SOURCE]] == kept
+
+    async def test_the_group_is_told_once(self) -> None:
+        told: list[dict[TP, int]] = []
+        positions: dict[TP, int | None] = {SOURCE: 7, TP(EVENTS, 1): None}
+
+        async def tell_group(at: dict[TP, int]) -> bool:
+            told.append(at)
+            return len(told) > 1
+
+        async def call_thread(call: Any, *args: Any) -> Any:
+            return await call(*args)
+
+        consumer: Any = object.__new__(ListConsumer)
+        consumer.app = SimpleNamespace(positions=lambda: positions)
+        consumer._thread = SimpleNamespace(call_thread=call_thread, tell_group=tell_group)
+        assert [await consumer.commit() for _ in range(3)] == [False, True, False]
+        positions[SOURCE] = 9
+        assert await consumer.commit()
+        assert told == [{SOURCE: 7}, {SOURCE: 7}, {SOURCE: 9}]
 
 
-class TestMend4APartitionWithoutACommitIsReadFromItsBeginning:
+class TestMend4APartitionIsReadFromWhereItsStateSays:
     async def test_aiokafka_leaves_it_where_it_stands(self, fresh_kafka: Settings) -> None:
         consumer = await filled(fresh_kafka, 5)
         tp = TopicPartition(*SOURCE)
@@ -125,8 +153,31 @@ class TestMend4APartitionWithoutACommitIsReadFromItsBeginning:
             await consumer.seek_to_committed()
             assert await consumer.position(tp) == 5  # five events would never be folded
             mended = thread(ListConsumerThread, consumer)
-            assert await mended.seek_to_starts({SOURCE}) == {SOURCE: 0}
+            assert await mended.seek_to_starts({SOURCE}, {}) == {SOURCE: 0}
             assert await consumer.position(tp) == 0
+        finally:
+            await consumer.stop()
+
+    async def test_whatever_the_group_has_committed(self, fresh_kafka: Settings) -> None:
+        consumer = await filled(fresh_kafka, 5)
+        try:
+            mended = thread(ListConsumerThread, consumer)
+            assert await mended.seek_to_starts({SOURCE}, {}) == {SOURCE: 0}
+            assert await mended.tell_group({SOURCE: 1})
+            assert await consumer.committed(TopicPartition(*SOURCE)) == 1
+            assert await mended.seek_to_starts({SOURCE}, {SOURCE: 3}) == {SOURCE: 3}
+            assert (await fetch_until(mended, 500)).start == 3
+        finally:
+            await consumer.stop()
+
+    async def test_a_partition_that_ends_before_is_not_the_one_that_was_read(
+        self, fresh_kafka: Settings
+    ) -> None:
+        consumer = await filled(fresh_kafka, 5)
+        try:
+            mended = thread(ListConsumerThread, consumer)
+            with pytest.raises(InvalidRecord, match="read up to 6, but it ends at 5: it was made"):
+                await mended.seek_to_starts({SOURCE}, {SOURCE: 6})
         finally:
             await consumer.stop()
 

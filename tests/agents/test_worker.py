@@ -16,6 +16,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient
 
 from agents import topics
+from agents.partition_tables import POSITION_KEY
 from agents.worker import run_worker
 from config.seed_trees import seed_trees
 from config.settings import Settings
@@ -141,8 +142,9 @@ def test_a_record_sent_twice_counts_once(fresh_kafka: Settings, tmp_path: Path) 
     assert len(records(fresh_kafka, topics.DECISIONS)) == 6
 
 
-def test_a_group_that_was_set_back_counts_nothing_twice(
-    fresh_kafka: Settings, tmp_path: Path
+@pytest.mark.parametrize("what", ["group", "position"])
+def test_what_was_set_back_counts_nothing_twice(
+    what: str, fresh_kafka: Settings, tmp_path: Path
 ) -> None:
     send(fresh_kafka, [answer(1), answer(2)])
     for start in range(2):
@@ -155,7 +157,10 @@ def test_a_group_that_was_set_back_counts_nothing_twice(
         if start == 0:
             set_back(fresh_kafka)
             assert lag(fresh_kafka) == 2
-    assert "folded before" in (tmp_path / "worker.log").read_text()
+            if what == "position":
+                forget_positions(fresh_kafka)
+    log = (tmp_path / "worker.log").read_text()
+    assert ("folded before" in log) == (what == "position")
     assert len(records(fresh_kafka, topics.DECISIONS)) == 4
     states = records(fresh_kafka, topics.changelog(fresh_kafka.worker.app_id, "behavior"))
     assert states[-1]["graded_attempts"] == 2
@@ -168,6 +173,15 @@ def set_back(settings: Settings) -> None:
     asked = ConsumerGroupTopicPartitions(settings.worker.app_id, starts)
     for done in admin.alter_consumer_group_offsets([asked]).values():
         done.result(10)
+
+
+def forget_positions(settings: Settings) -> None:
+    """The state of every partition says that nothing was read."""
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    seen = topics.changelog(settings.worker.app_id, "seen")
+    for partition in range(settings.kafka.partitions):
+        producer.produce(seen, value=b"0", key=POSITION_KEY, partition=partition)
+    assert producer.flush(10) == 0
 
 
 def test_a_new_tree_decides_without_a_restart(fresh_kafka: Settings, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import orjson
 from confluent_kafka import Message
 
 from agents import topics
+from agents.partition_tables import POSITION_KEY
 from agents.prompt_sets import prompts_in
 from config.seed_trees import seed_trees
 from faults.committed_records import committed_records
@@ -104,6 +105,7 @@ def _tables(bootstrap: str, partitions: int, app_id: str) -> dict[str, bytes]:
                     rows.pop(key, None)
                 else:
                     rows[key] = message.value()
+    rows.pop(f"seen:{POSITION_KEY.decode()}", None)  # no state of any learner
     return rows
 
 
