@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 
 import structlog
 import typer
+import uvloop
 
 from cli.failures import FAILED, INTERRUPTED
 from schemas.errors import LearnerError
@@ -36,6 +37,8 @@ def run_until_stopped(
     Errors of ours are raised. Any other leaves the process there and then (exit code 1): what was
     under way is in doubt, and a graceful end might still commit it.
     """
+    # For every loop that is made: Faust's consumer has one of its own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     return asyncio.run(_run(work, heartbeat))
 
 
