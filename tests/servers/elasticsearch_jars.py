@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from servers.kafka_jars import ServerUnavailable, fetch_jars
+from servers.kafka_jars import ServerUnavailable, fetch_jars, only_one
 
 ELASTICSEARCH_VERSION = "9.5.3"
 _LOWEST_JAVA = 21
@@ -72,18 +72,13 @@ def elasticsearch_jars() -> Path:
         ServerUnavailable: no Maven, or it could not fetch them.
     """
     folder = _TOOLS / ELASTICSEARCH_VERSION
-    if folder.is_dir():
-        return folder
-    _TOOLS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
-        made = Path(scratch, "made")
-        fetch_jars("Elasticsearch", _POM, made / "lib")
-        _lay_out_module(made / "lib", made / "modules" / "transport-netty4")
-        try:
-            made.rename(folder)
-        except OSError:  # another session was quicker
-            if not folder.is_dir():
-                raise
+    with only_one(_TOOLS):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
+                made = Path(scratch, "made")
+                fetch_jars("Elasticsearch", _POM, made / "lib")
+                _lay_out_module(made / "lib", made / "modules" / "transport-netty4")
+                made.rename(folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -19,8 +20,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -30,6 +32,9 @@ from servers.kafka_jars import KAFKA_VERSION, ServerUnavailable, java, kafka_jar
 _MEGABYTE = 1_048_576
 _START_SECONDS = 60
 _STOP_SECONDS = 20
+_GIVEN_OUT = Path(tempfile.gettempdir(), "learner-ports")
+_claims: deque[IO[str]] = deque(maxlen=256)
+"""The ports given out last: a lock on a file for each, which ends with the process."""
 
 BROKER = {
     "process.roles": "broker,controller",
@@ -255,13 +260,22 @@ def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, below those that outgoing connections get.
 
     From that range a client that retries while the broker is down would in time connect to itself,
-    and so keep the port.
+    and so keep the port. While this process lives no other is given them, nor does it give
+    them out again soon: they may be bound only later, and again after a kill.
     """
+    _GIVEN_OUT.mkdir(exist_ok=True)
     free: list[int] = []
     while len(free) < count:
         port = random.SystemRandom().randrange(15_000, 32_000)
-        with socket.socket() as attempt, contextlib.suppress(OSError):
-            attempt.bind(("127.0.0.1", port))
+        claim = (_GIVEN_OUT / str(port)).open("w")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as attempt:
+                attempt.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
             free.append(port)
     return free
 

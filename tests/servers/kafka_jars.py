@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.1"
@@ -59,21 +62,23 @@ def kafka_jars() -> Path:
         ServerUnavailable: no Maven, or it could not fetch them.
     """
     folder = _TOOLS / KAFKA_VERSION
-    if folder.is_dir():
-        return folder
-    _TOOLS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
-        jars = Path(scratch, "jars")
-        fetch_jars("Kafka", _POM, jars)
-        try:
-            jars.rename(folder)
-        except OSError:  # another session was quicker
-            if not folder.is_dir():
-                raise
+    with only_one(_TOOLS):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
+                fetch_jars("Kafka", _POM, Path(scratch, "jars")).rename(folder)
     return folder
 
 
-def fetch_jars(server: str, pom: str, jars: Path) -> None:
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """One process at a time; the folder is made. What is fetched into it is fetched once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetch_jars(server: str, pom: str, jars: Path) -> Path:
     """All that a pom depends on, by Maven, into the folder ``jars``; the pom stands beside it.
 
     Raises:
@@ -105,3 +110,4 @@ def fetch_jars(server: str, pom: str, jars: Path) -> None:
         raise ServerUnavailable(
             f"mvn could not fetch {server}'s jars: {said[0][:200]}", possible=True
         )
+    return jars

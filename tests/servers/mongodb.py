@@ -22,7 +22,7 @@ from pymongo import MongoClient
 
 from config.settings import MongodbSettings
 from servers.kafka import docker_answers
-from servers.kafka_jars import ServerUnavailable
+from servers.kafka_jars import ServerUnavailable, only_one
 from servers.store_server import ChildServer, ContainerServer, StoreServer
 
 FERRETDB_VERSION = "1.24.2"
@@ -76,15 +76,19 @@ def ferretdb() -> Path:
         ServerUnavailable: no Go, no ``patch``, or they could not build it.
     """
     program = _TOOLS / FERRETDB_VERSION / "ferretdb"
-    if program.is_file():
-        return program
+    with only_one(_TOOLS):
+        if not program.is_file():
+            _build_into(program)
+    return program
+
+
+def _build_into(program: Path) -> None:
     for tool in ("go", "patch"):
         if shutil.which(tool) is None:
             raise ServerUnavailable(f"no {tool} on the PATH to build FerretDB", possible=False)
     program.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
         _build(Path(scratch)).replace(program)
-    return program
 
 
 def _build(scratch: Path) -> Path:

@@ -79,10 +79,10 @@ class ChildServer:
     ) -> None:
         (self.port,) = free_ports(1)
         self.data = Path(tempfile.mkdtemp(prefix=f"learner-{name}-"))
-        self.url = url(self.port)
+        self.url, self._url = url(self.port), url
         self.log = self.data.with_suffix(".log")
         self._name, self._command, self._ready = name, command, ready
-        self._prepare: Callable[[Path], None] | None = prepare
+        self._prepare, self._first = prepare, True
         self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,9 +94,19 @@ class ChildServer:
         """
         if self._process is not None:
             return
-        if self._prepare is not None:
+        first, self._first = self._first, False
+        if first and self._prepare is not None:
             self._prepare(self.data)
-            self._prepare = None
+        try:
+            self._run()
+        except ServerUnavailable:
+            if not first or b"in use" not in self.log.read_bytes():
+                raise
+            (self.port,) = free_ports(1)  # somebody was quicker
+            self.url = self._url(self.port)
+            self._run()
+
+    def _run(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 list(self._command(self.data, self.port)),
