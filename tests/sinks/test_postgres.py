@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -27,7 +28,7 @@ from sinks.contract import SinkRecord
 from sinks.postgres import PostgresSink
 from sinks.postgres_connection import connected
 
-NOISE = "".join(str(uuid4()) for _ in range(100))
+NOISE = random.Random(1).randbytes(1_800).hex()
 """Too long for an index, and not to be compressed."""
 
 
