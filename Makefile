@@ -1,6 +1,6 @@
 # make demo    a simulated class through the whole stream, no server needed
-# make test    all tests; starts a Kafka for itself if it can (Docker, or Java and Maven)
-# make bench   the worker against an ordinary Faust agent, on a real Kafka
+# make test    all tests, in WORKERS=4 processes, on servers that it starts (Docker, or installed)
+# make bench   throughput, delivery, chat and sinks, each on real servers; ARGS="--only delivery"
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)
 # make check   linter, formatter, types
 # make schemas docs/schemas/ and docs/settings.md, written again from the code
@@ -13,6 +13,7 @@ BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 UV ?= uv
+WORKERS ?= 4
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -21,10 +22,10 @@ demo: .venv/runtime.installed
 	@$(BIN)/learner demo
 
 test: .venv/dev.installed
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench: .venv/dev.installed
-	@PYTHONPATH=.:tests $(BIN)/python -m bench
+	@PYTHONPATH=.:tests $(BIN)/python -m bench $(ARGS)
 
 audit: .venv/dev.installed
 	@PYTHONPATH=.:tests $(BIN)/python -m bench.stores_in_step $(if $(EVENTS),--events $(EVENTS))

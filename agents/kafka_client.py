@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import DefaultPartitioner
 from faust.auth import Credentials
 
+from client.consumer import Consumer
 from config.settings import KafkaSettings
 from schemas.errors import InvalidSetting
 
@@ -72,12 +72,12 @@ def faust_credentials(kafka: KafkaSettings) -> Credentials | None:
     return None if tls is None else faust.SSLCredentials(tls)
 
 
-def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> Consumer:
     """A consumer without a group that reads only what was committed: how we read every topic.
 
     Not started; ``options`` are aiokafka's own. Without topics, ``assign`` partitions yourself.
     """
-    return AIOKafkaConsumer(
+    return Consumer(
         *topics,
         **{
             **connection(kafka),

@@ -1,9 +1,10 @@
 """`make bench`: every benchmark, and one closing JSON line.
 
-The worker on a real Kafka against the same step in an ordinary one-event-at-a-time Faust agent
-with the same tables and output topic: both read the same preloaded topic, in turn, each pinned to
-one core with the broker on the others, each from a fresh group. Then sinks against the bulk paths
-of their stores (``bench.sink_rates``).
+``worker``: the worker on a real Kafka against the same step in an ordinary one-event-at-a-time
+Faust agent with the same tables and output topic: both read the same preloaded topic, in turn, each
+pinned to one core with the broker on the others, each from a fresh group. ``delivery``: from an
+event to its delivered decision (`bench.delivery_latency`). ``chat``: learners at one gateway
+(`bench.chat_load`). ``sinks``: against the bulk paths of their stores (`bench.sink_rates`).
 """
 
 from __future__ import annotations
@@ -15,17 +16,25 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from agents.topic_admin import create_topics
+from bench.chat_load import chat_load
+from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
 from bench.feed import feed
 from bench.results_agree import assert_same_decisions
 from bench.sink_rates import sink_rates
 from config.settings import KafkaSettings, Settings, WorkerSettings
-from servers.kafka import start_kafka
+from servers.kafka import Kafka, start_kafka
 from simulation.classroom import simulate
 
+PARTS = ("worker", "delivery", "chat", "sinks")
 PARTITIONS = 1
+_DELIVERY_SECONDS = 15.0
+_CHAT_SECONDS = 100.0
+_CHAT_PAUSE_SECONDS = 30.0
 
 
 def main() -> None:
@@ -33,24 +42,43 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60_000, help="preloaded events")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn")
     parser.add_argument("--sink-records", type=int, default=50_000, help="for each run of a sink")
-    parser.add_argument("--only", choices=("worker", "sinks"), help="a part of it")
+    parser.add_argument("--learners", type=int, default=10_000, help="connected to the gateway")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
     args = parser.parse_args()
     result: dict[str, object] = {}
-    if args.only != "sinks":
-        kafka = start_kafka()
-        try:
-            _pin_broker(kafka.pid)
-            result |= throughput(kafka.bootstrap, args.events, args.rounds)
-        finally:
-            kafka.stop()
-    if args.only != "worker":
-        result |= sink_rates(args.sink_records, args.rounds)
+    for part in args.only or PARTS:
+        match part:
+            case "worker":
+                with _kafka() as kafka:
+                    _pin_broker(kafka.pid)
+                    result |= throughput(kafka.bootstrap, args.events, args.rounds)
+            case "delivery":
+                with _kafka() as kafka:
+                    _create(_kafka_settings(kafka.bootstrap), DELIVERY_APP_ID)
+                    result |= delivery_latency(kafka.bootstrap, _DELIVERY_SECONDS, args.rounds)
+            case "chat":
+                result |= chat_load(args.learners, _CHAT_SECONDS, _CHAT_PAUSE_SECONDS)
+            case "sinks":
+                result |= sink_rates(args.sink_records, args.rounds)
     print(json.dumps(result))
+
+
+@contextmanager
+def _kafka() -> Iterator[Kafka]:
+    kafka = start_kafka()
+    try:
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+def _kafka_settings(bootstrap: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=bootstrap, partitions=PARTITIONS)
 
 
 def throughput(bootstrap: str, events: int, rounds: int) -> dict[str, object]:
     """Events per second of both, and the ratio round by round."""
-    settings = KafkaSettings(bootstrap_servers=bootstrap, partitions=PARTITIONS)
+    settings = _kafka_settings(bootstrap)
     rates: dict[str, list[float]] = {"lists": [], "per_event": []}
     cpu: dict[str, list[float]] = {"lists": [], "per_event": []}
     _create(settings, "warm-up")

@@ -41,6 +41,7 @@ from servers.kafka import free_ports
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
 
+DELIVERY_APP_ID = "bench-delivery"
 _WARM_UP = (500, 1_000, 2_000, 2_000)
 """Events a second, each for ``_WARM_UP_SECONDS``: a broker that has just started is slow."""
 _WARM_UP_SECONDS = 12.0
@@ -74,7 +75,7 @@ def delivery_latency(bootstrap: str, seconds: float, rounds: int) -> dict[str, f
     settings = Settings(
         _env_file=None,
         kafka=KafkaSettings(bootstrap_servers=bootstrap, partitions=1),
-        worker=WorkerSettings(app_id="bench-delivery", pin_trees=True),
+        worker=WorkerSettings(app_id=DELIVERY_APP_ID, pin_trees=True),
         # Nobody acknowledges here; redeliveries would be a load that no user has.
         facilitator=FacilitatorSettings(ack_timeout_seconds=3600),
     )

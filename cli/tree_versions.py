@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from config.settings import KafkaSettings
+from config.settings import KafkaSettings, Settings
 from schemas.decision import Decision
 from schemas.errors import InvalidInput, InvalidRecord, InvalidTree
 from schemas.fields import TreeId
@@ -77,6 +77,19 @@ def read_versions(
 
         versions |= {(tree.tree_id, tree.version): tree for tree in versions_of(kept)}
     return dict(sorted(versions.items()))
+
+
+def version_in_force(settings: Settings, tree_id: TreeId, from_kafka: bool) -> TreeDocument:
+    """The newest that Kafka knows, or the DuckDB file; the seed's if there is none."""
+    if from_kafka:
+        from agents.tree_publisher import versions_in_force  # noqa: PLC0415
+
+        return asyncio.run(versions_in_force(settings.kafka, tree_id))[-1]
+    from config.seed_trees import seed_trees  # noqa: PLC0415
+    from queries.duckdb import versions_of  # noqa: PLC0415
+
+    known = [tree for tree in versions_of(settings.duckdb.file) if tree.tree_id == tree_id]
+    return max([seed_trees()[tree_id], *known], key=lambda tree: tree.version)
 
 
 def _add(versions: Versions, tree: TreeDocument, place: str) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli.json_lines import write_json
 from cli.options import EmbeddedFile, Kafka, settings_of
-from cli.retrain import version_in_force
+from cli.tree_versions import version_in_force
 from schemas.errors import InvalidInput
 from schemas.fields import TreeId
 from schemas.tree import TreeDocument

@@ -6,10 +6,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from pydantic import ValidationError
 
 from client.answers import Answer
+from client.consumer import Consumer
 from schemas.delivery import ack_adapter
 from schemas.topics import ACKS
 
@@ -23,7 +24,7 @@ async def answered_before(
 
     Among the last ``most`` answers in the partition, of anybody.
     """
-    reader = AIOKafkaConsumer(
+    reader = Consumer(
         **kafka,
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -28,13 +28,14 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 from pydantic import ValidationError
 
 from client.answered_before import answered_before
 from client.answers import Answer, AnswerProducer
+from client.consumer import Consumer
 from client.in_hand import REMEMBERED, PartitionInHand
 from schemas.delivery import Delivery, delivery_adapter
 from schemas.errors import BrokerUnavailable
@@ -121,7 +122,7 @@ class DeliveredDecisions(ConsumerRebalanceListener):  # type: ignore[misc]  # ha
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Consumer(
             **self._kafka,
             group_id=self._group_id,
             isolation_level="read_committed",

@@ -34,6 +34,11 @@ def _not_here(what: str, reason: str, *, possible: bool) -> NoReturn:
     pytest.skip(f"{what}: {reason}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that none is begun when the others are through."""
+    items.sort(key=lambda item: item.path.parent.name not in {"faults", "end_to_end"})
+
+
 @pytest.fixture(scope="session")
 def _kafka() -> Iterator[Kafka | ServerUnavailable]:
     try:

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "converters": {"schemas"},
     "simulation": {"schemas"},
     "sinks": {"schemas", "config"},
-    "agents": {"schemas", "streams", "config", "sinks"},
+    "agents": {"schemas", "streams", "config", "sinks", "client"},
     "queries": {"schemas", "config", "sinks"},
     "audit": {"schemas", "streams", "config", "sinks", "agents"},
     "client": {"schemas"},

@@ -131,3 +131,11 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
     assert command.wait(60) == READER_LEFT
     assert command.stderr.read() == b""
     command.stderr.close()
+
+
+def test_no_command_waits_for_what_only_another_needs() -> None:
+    """River, Faust and the stores' drivers take a second to load; a command loads its own."""
+    code = "import sys, cli.main; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"river", "faust", "aiokafka", "aiohttp", "pandas", "duckdb", "sqlalchemy", "pymongo"}
+    assert not heavy & set(done.stdout.split())

@@ -1,0 +1,71 @@
+"""Each store away in turn: on the real servers, compared by the audit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from config.settings import Settings
+from faults.all_stores import AllStores
+from faults.committed_records import lag
+from faults.load import Load
+from faults.running_sinks import assert_in_step, audited, behind, made, sinks, small_batches, until
+from sinks.registry import STORES
+
+AWAY_SECONDS = 20
+DOES_NOT_NOTICE_SECONDS = 6
+"""A sink at work is less behind than this, in seconds of what comes in for it."""
+
+
+@pytest.fixture
+def settings(fresh_kafka: Settings, stores: AllStores, tmp_path: Path) -> Settings:
+    return small_batches(fresh_kafka, stores, tmp_path)
+
+
+def test_a_store_that_is_away_delays_its_own_sink_and_no_other(
+    settings: Settings, stores: AllStores, tmp_path: Path
+) -> None:
+    load = Load(settings.kafka.bootstrap_servers, 9_000, 40, seed=22)
+    with sinks(settings, tmp_path) as running, ExitStack() as away:
+        load.start()
+        until(lambda: all(made(settings, s) > 500 > behind(settings, s) for s in STORES), 60)
+        for store in STORES:
+            if store == "duckdb":
+                # Its server is the file; away is while somebody else holds it.
+                until(lambda: _held(settings, away), 20)
+                back: Callable[[], object] = away.close
+            else:
+                stores.servers[store].kill()
+                back = stores.servers[store].start
+            began, worst = time.monotonic(), dict.fromkeys(STORES, 0)
+            before = {each: made(settings, each) for each in STORES}
+            while time.monotonic() - began < AWAY_SECONDS:
+                for each in STORES:
+                    worst[each] = max(worst[each], behind(settings, each))
+                time.sleep(0.5)
+            seconds = {
+                each: AWAY_SECONDS * worst[each] / (made(settings, each) - before[each])
+                for each in STORES
+            }
+            back()
+            assert seconds.pop(store) > AWAY_SECONDS / 2, (store, worst)
+            assert max(seconds.values()) < DOES_NOT_NOTICE_SECONDS, (store, seconds)
+            until(lambda store=store: behind(settings, store) < 500, 60)
+        load.stop()
+        load.wait()
+        until(lambda: lag(settings) == 0, 60)
+        assert_in_step(audited(settings))
+        running.assert_alive()
+
+
+def _held(settings: Settings, stack: ExitStack) -> bool:
+    try:
+        stack.enter_context(duckdb.connect(str(settings.duckdb.file)))
+    except duckdb.Error:
+        return False
+    return True
