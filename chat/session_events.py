@@ -6,7 +6,7 @@ same ``event_id``, and the worker folds it once.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from schemas.chat import ENDED, JOINED, LEFT
@@ -20,6 +20,9 @@ SOURCE = "chat-gateway"
 GATEWAY = "gateway"
 """The ``responder`` of what a gateway itself says."""
 EXPERT = "expert:"
+SENT_BEFORE = timedelta(days=1)
+SENT_AHEAD = timedelta(minutes=2)
+"""How far a sender's clock may be from ours: behind (a message may have waited), and ahead."""
 
 
 class Session(NamedTuple):
@@ -41,7 +44,11 @@ class Session(NamedTuple):
 
 
 def said(session: Session, frame: Say, rules: ChatRules, at: datetime) -> ChatMessage:
-    """A learner's message, described by its words."""
+    """A learner's message, described by its words.
+
+    It happened when the sender says, if that may be: repeats are known by the day, and a message
+    that is sent again after midnight is still of the day before.
+    """
     told = describe(frame.text, frame.topic_id, session.course_id, rules)
     event_id = session.id_of(f"say/{frame.id}")
     return ChatMessage(
@@ -49,7 +56,7 @@ def said(session: Session, frame: Say, rules: ChatRules, at: datetime) -> ChatMe
         event_id=event_id,
         user_id=session.user_id,
         course_id=session.course_id,
-        occurred_at=at,
+        occurred_at=_said_at(frame.sent_at, at),
         source=SOURCE,
         traceparent=session.traceparent(event_id),
         session_id=session.session_id,
@@ -63,6 +70,12 @@ def said(session: Session, frame: Say, rules: ChatRules, at: datetime) -> ChatMe
         searchable_tags=told.searchable_tags,
         confidence=told.confidence,
     )
+
+
+def _said_at(sent_at: datetime | None, at: datetime) -> datetime:
+    if sent_at is None or not at - SENT_BEFORE <= sent_at <= at + SENT_AHEAD:
+        return at
+    return sent_at
 
 
 def started(session: Session, at: datetime) -> SessionStarted:

@@ -12,6 +12,7 @@ import random
 import secrets
 import unicodedata
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -47,7 +48,7 @@ class TerminalChat:
         self._url, self._token = url.rstrip("/"), token
         self.session = session
         self._show, self._show_piece = show, show_piece
-        self._outbox: dict[str, str] = {}
+        self._outbox: dict[str, dict[str, str]] = {}
         self._unanswered: set[str] = set()
         self._shown: set[str] = set()
         self._written: dict[str, str] = {}
@@ -72,7 +73,8 @@ class TerminalChat:
         while (line := await lines.get()) is not None:
             if line.strip():
                 id_ = secrets.token_hex(8)
-                self._outbox[id_] = line
+                said_at = datetime.now(UTC).isoformat()
+                self._outbox[id_] = {"type": "say", "id": id_, "text": line, "sent_at": said_at}
                 await self._say(id_)
         await self._until(lambda: not self._outbox and not self._unanswered, wait_seconds)
         if self._ws is not None and not self._ended:
@@ -186,7 +188,7 @@ class TerminalChat:
 
     async def _say(self, id_: str) -> None:
         if id_ in self._outbox:
-            await self._send({"type": "say", "id": id_, "text": self._outbox[id_]})
+            await self._send(self._outbox[id_])
 
     async def _send(self, frame: dict[str, str]) -> None:
         if self._ws is not None and not self._ws.closed:

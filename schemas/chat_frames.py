@@ -23,12 +23,14 @@ class _Frame(BaseModel):
 
 
 class Say(_Frame):
-    """A learner's message. ``topic_id``: what is on the learner's screen."""
+    """A learner's message. ``topic_id``: what is on the learner's screen. ``sent_at``: when it was
+    said, the same when it is sent again; see `chat.session_events.said`."""
 
     type: Literal["say"]
     id: ClientId
     text: MessageText
     topic_id: Identifier | None = None
+    sent_at: UtcTime | None = None
 
 
 class End(_Frame):

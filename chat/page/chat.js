@@ -18,7 +18,7 @@ const store = {
 
 let token = store.get("token");
 let session = store.get("session");
-let outbox = JSON.parse(store.get("outbox") ?? "[]");  // [{id, text, event_id?}]: has no place yet
+let outbox = JSON.parse(store.get("outbox") ?? "[]");  // [{id, text, sent_at, event_id?}]: has no place yet
 let lastId = -1;
 let shown = new Set();  // event ids
 let drafts = new Map();  // in_reply_to → {text, length}
@@ -90,11 +90,12 @@ function welcome(frame) {
 
 function send(waiting) {
   if (!welcomed || socket?.readyState !== WebSocket.OPEN) return;
-  socket.send(JSON.stringify({ type: "say", id: waiting.id, text: waiting.text }));
+  socket.send(JSON.stringify({ type: "say", id: waiting.id, text: waiting.text, sent_at: waiting.sent_at }));
 }
 
 function say(text) {
-  const waiting = { id: crypto.getRandomValues(new Uint32Array(4)).join("-"), text };
+  const id = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const waiting = { id, text, sent_at: new Date().toISOString() };
   outbox.push(waiting);
   keepOutbox();
   view.pending(waiting.id, text);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,32 @@ def test_a_message_sent_again_is_the_same_event() -> None:
     first = session_events.said(SESSION, frame, RULES, AT)
     again = session_events.said(SESSION, frame, RULES, LATER)
     assert first.event_id == again.event_id
+
+
+def test_sent_again_after_midnight_it_is_still_of_the_day_before() -> None:
+    """Repeats are known by (learner, UTC day, event id)."""
+    sent_at = datetime(2026, 3, 1, 23, 59, 58, tzinfo=UTC)
+    frame = Say(type="say", id="m1", text="why?", sent_at=sent_at)
+    for seconds in (0, 1, 5, 3600, 86_398):
+        at = sent_at + timedelta(seconds=seconds)
+        assert session_events.said(SESSION, frame, RULES, at).occurred_at == sent_at
+
+
+@pytest.mark.parametrize(
+    ("ahead", "believed"),
+    [
+        (timedelta(0), True),
+        (timedelta(minutes=2), True),
+        (timedelta(minutes=2, seconds=1), False),
+        (timedelta(days=-1), True),
+        (timedelta(days=-1, seconds=-1), False),
+        (timedelta(days=-4000), False),
+    ],
+)
+def test_a_clock_that_cannot_be_right_is_not_believed(ahead: timedelta, believed: bool) -> None:
+    frame = Say(type="say", id="m1", text="why?", sent_at=AT + ahead)
+    occurred_at = session_events.said(SESSION, frame, RULES, AT).occurred_at
+    assert occurred_at == (AT + ahead if believed else AT)
 
 
 def test_another_message_session_or_learner_is_another_event() -> None:
