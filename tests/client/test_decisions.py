@@ -11,13 +11,14 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 from confluent_kafka import Producer
 from example_streams.decided import LEARNERS, START, decision
 
 from agents.topics import ACKS, DELIVERIES
 from client import decisions as client_decisions
+from client.consumer import Consumer
 from client.decisions import DeliveredDecision, DeliveredDecisions
 from config.settings import Settings
 from faults.command_process import CommandProcess
@@ -387,9 +388,9 @@ async def test_options_of_the_connection_go_to_every_client(
 
         return made
 
-    consumer = telling(AIOKafkaConsumer)
-    monkeypatch.setattr("client.decisions.AIOKafkaConsumer", consumer)
-    monkeypatch.setattr("client.answered_before.AIOKafkaConsumer", consumer)
+    consumer = telling(Consumer)
+    monkeypatch.setattr("client.decisions.Consumer", consumer)
+    monkeypatch.setattr("client.answered_before.Consumer", consumer)
     monkeypatch.setattr("client.answers.AIOKafkaProducer", telling(AIOKafkaProducer))
     deliver(fresh_kafka, delivery(1))
     bootstrap = fresh_kafka.kafka.bootstrap_servers
