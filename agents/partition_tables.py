@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from faust import Table
 
@@ -30,7 +30,10 @@ class PartitionTables:
     """
 
     def __init__(self, tables: Mapping[str, Table[Any, Any]]) -> None:
-        self._stores = {name: tables[name].data for name in TABLE_NAMES}
+        # The dictionaries inside Faust's memory stores: each of these is asked for each event.
+        self._stores: dict[str, dict[bytes, bytes]] = {
+            name: cast(Any, tables[name].data).data for name in TABLE_NAMES
+        }
         self._decoded: dict[str, dict[str, tuple[bytes, TableValue]]] = {
             name: {} for name in TABLE_NAMES
         }

@@ -20,7 +20,6 @@ from schemas.errors import RejectedEvent
 from schemas.event import LearnerEvent
 from schemas.example import TreeExample
 from schemas.profile import Profile
-from schemas.state import copy_state
 from streams import seen
 from streams.decode import Record, decode
 from streams.rules import Rules
@@ -155,7 +154,6 @@ def _forget(tables: Overlay, behavior: Behavior, day: int, horizon_days: int) ->
 
 
 def _at(offset: int, state: S) -> S:
-    """The state with the source offset last folded into it."""
-    state = copy_state(state)
+    """The state, which this step has just made, with the source offset last folded into it."""
     state.offset = offset
     return state
