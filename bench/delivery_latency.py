@@ -42,8 +42,9 @@ from simulation.classroom import simulate
 from simulation.disturbance import routing_key
 
 DELIVERY_APP_ID = "bench-delivery"
-_WARM_UP = (500, 1_000, 2_000, 2_000)
-"""Events a second, each for ``_WARM_UP_SECONDS``: a broker that has just started is slow."""
+_WARM_UP = (500, 1_000, *10 * (2_000,))
+"""Events a second, each for ``_WARM_UP_SECONDS``: for two minutes a broker that has just started
+takes a core for compiling itself, and none is in production so young."""
 _WARM_UP_SECONDS = 12.0
 _TOP_LOAD_EVENTS = 30_000
 _QUIET_SECONDS = 3.0
@@ -62,7 +63,8 @@ class Seen(NamedTuple):
 
     topic: str
     at: float
-    raw: bytes
+    decision_id: str
+    event_id: str
 
 
 def delivery_latency(bootstrap: str, seconds: float, rounds: int) -> dict[str, float]:
@@ -165,7 +167,7 @@ def _run(
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "acks": "all"})
     reader = _reader(bootstrap)
     sent: dict[str, float] = {}
-    seen: list[Seen] = []
+    read: list[tuple[str, float, bytes]] = []
     due = list(islice(lines, round(events_per_s * seconds)))
     began = time.perf_counter()
     last = began + _START_SECONDS
@@ -178,9 +180,13 @@ def _run(
         for message in reader.consume(500, timeout=0.001):
             if message.error() is None:
                 last = time.perf_counter()
-                seen.append(Seen(message.topic(), last, message.value()))
+                read.append((message.topic(), last, message.value()))
     reader.close()
-    return sent, seen
+    values = [orjson.loads(raw) for _, _, raw in read]  # not before: it takes time
+    return sent, [
+        Seen(topic, at, value["decision_id"], value["event_id"])
+        for (topic, at, _), value in zip(read, values, strict=True)
+    ]
 
 
 def _reader(bootstrap: str) -> Consumer:
@@ -223,13 +229,11 @@ def _figures(
     delivered: dict[str, float] = {}
     events: dict[str, str] = {}
     for record in seen:
-        value = orjson.loads(record.raw)
         first = decided if record.topic == DECISIONS else delivered
-        decision_id = value["decision_id"]
-        if decision_id in first:
-            raise SystemExit(f"{record.topic} has {decision_id} twice: no report")
-        first[decision_id] = record.at
-        events[decision_id] = value["event_id"]
+        if record.decision_id in first:
+            raise SystemExit(f"{record.topic} has {record.decision_id} twice: no report")
+        first[record.decision_id] = record.at
+        events[record.decision_id] = record.event_id
     lost = decided.keys() - delivered.keys() - superseded
     if lost or delivered.keys() - decided.keys() or not delivered:
         raise SystemExit(
