@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from agents.full_collections import rare_full_collections
 from agents.metrics_api import ApiMetrics
 from api.admission import admit
 from api.answering import WithoutGarbage, add_headers, answer
@@ -97,7 +98,10 @@ async def serve(
     settings: Settings, stop: asyncio.Event, counted: ApiMetrics, say: Callable[[str, int], None]
 ) -> None:
     """Answers until ``stop`` is set; ``say`` is told host and port once it listens."""
-    async with listening(settings, counted) as (host, port, watching):
+    async with (
+        rare_full_collections(),
+        listening(settings, counted) as (host, port, watching),
+    ):
         say(host, port)
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, watching}, return_when=asyncio.FIRST_COMPLETED)

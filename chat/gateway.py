@@ -19,6 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from agents.full_collections import rare_full_collections
 from agents.metrics_chat import GatewayMetrics
 from chat.acceptance import ACCEPT_SECONDS
 from chat.door import Door
@@ -72,7 +73,7 @@ async def run_gateway(
             address cannot be listened on.
         BrokerUnavailable: Kafka or a topic is not there at the start.
     """
-    async with serving(settings, metrics) as gateway:
+    async with rare_full_collections(), serving(settings, metrics) as gateway:
         say(gateway.host, gateway.port)
         await _either(stop.wait(), gateway.tasks)
     return {"connections": gateway.door.let_in}
