@@ -41,6 +41,7 @@ def chat(
     lost is made again; nothing is said twice. Not from a terminal, whole answers are printed only.
     """
     from chat.terminal import TerminalChat  # noqa: PLC0415
+    from chat.tokens import claimed_user  # noqa: PLC0415
 
     settings = settings_of(ctx, quiet_libraries=True)
     gateway = url or f"http://{settings.chat.host}:{settings.chat.port}"
@@ -50,6 +51,8 @@ def chat(
             fail("give a --token, or set LEARNER_CHAT__TOKEN_SECRET as the gateway has it")
             return
         token = _token(secret.get_secret_value(), user_id)
+    elif (holder := claimed_user(token)) != user_id.lower():
+        fail(f"the token (--token, CHAT_TOKEN) is for {holder}, not for {user_id}")
     talks = sys.stdin.isatty() and sys.stdout.isatty()
 
     async def talk() -> None:

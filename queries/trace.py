@@ -10,7 +10,7 @@ import asyncpg
 from clickhouse_driver import Client
 
 from schemas.decision import Decision
-from schemas.delivery import Delivery
+from schemas.delivery import UNSENT, Delivery
 from schemas.event import LearnerEvent, event_adapter
 from schemas.topics import EVENTS
 from sinks.clickhouse import reaching
@@ -111,8 +111,16 @@ def timeline(
             said = f"{decision.tree_id} {decision.decision_version}: {decision.decision_label}"
             told.append((decided[decision.decision_id], 2, "decided", said))
     for delivery in deliveries:
+        reason = delivery.response_reason or ""
+        if delivery.response_status == "superseded" and reason.startswith(UNSENT):
+            said = f"{delivery.decision_tree_id}, {reason}"
+            told.append((delivery.delivery_timestamp, 3, "superseded", said))
+            continue
         which = f"{delivery.decision_tree_id}, attempt {delivery.attempt}"
-        told.append((delivery.delivery_timestamp, 3, "delivered", which))
+        ended = ""
+        if delivery.responded_at is None and delivery.response_status != "pending":
+            ended = f": {_ANSWERS[delivery.response_status]}" + (f" {reason}" if reason else "")
+        told.append((delivery.delivery_timestamp, 3, "delivered", which + ended))
         if delivery.responded_at is not None:
             took = (delivery.responded_at - delivery.delivery_timestamp) / timedelta(milliseconds=1)
             said = f"{which}, after {took:,.0f} ms"

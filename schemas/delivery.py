@@ -110,6 +110,8 @@ class ReadPositions:
 
 
 POSITIONS_KEY = "positions"
+UNSENT = "unsent"
+"""How the ``response_reason`` of a delivery begins that was superseded before it was sent."""
 
 
 delivery_adapter: TypeAdapter[Delivery] = TypeAdapter(Delivery)

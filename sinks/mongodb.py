@@ -44,6 +44,7 @@ _AT_ONCE = 250
 """Documents in one request, so that each is answered well within the timeout."""
 
 _DUPLICATE = 11000
+_FIND_SERVER_MS = 5_000
 
 _AWAY = {
     1, 6, 7, 13, 18, 24, 43, 46, 50, 64, 79, 89, 91, 100, 112, 133, 134, 189, 262, 8000, 9001,
@@ -131,7 +132,7 @@ def connect(settings: MongodbSettings) -> AsyncDatabase[Document]:
         client: AsyncMongoClient[Document] = AsyncMongoClient(
             settings.url,
             password=password,
-            serverSelectionTimeoutMS=limit,
+            serverSelectionTimeoutMS=min(limit, _FIND_SERVER_MS),
             connectTimeoutMS=limit,
             socketTimeoutMS=limit,
             retryReads=False,

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from schemas.dead_letter import DeadLetter
-from schemas.delivery import Delivery, DeliveryAck, PendingDelivery, ReadPositions
+from schemas.delivery import UNSENT, Delivery, DeliveryAck, PendingDelivery, ReadPositions
 from schemas.errors import RejectedEvent
 from schemas.event import StrategyDelivered
 from schemas.fields import TREE_IDS
@@ -122,7 +122,7 @@ class Round:
             return
         by = f"by decision {decision.decision_id}"
         if unsent is not None:
-            self._say(with_status(self._to_send.pop(key).delivery, "superseded", f"unsent, {by}"))
+            self._say(with_status(self._to_send.pop(key).delivery, "superseded", f"{UNSENT}, {by}"))
         elif pending is not None:
             self._say(with_status(pending.delivery, "superseded", by))
             self.changed[key] = None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.tokens import MAX_TOKEN_BYTES, ChatToken, sign_token, verify_token
+from chat.tokens import MAX_TOKEN_BYTES, ChatToken, claimed_user, sign_token, verify_token
 from schemas.errors import InvalidSetting, TokenRefused
 
 SECRET = "0123456789abcdef" * 2
@@ -152,3 +152,10 @@ def test_what_would_be_refused_is_not_signed(
 ) -> None:
     with pytest.raises(ValueError, match=r"token|Claims"):
         sign_token(SECRET, subject, role, NOW, seconds, name=name)
+
+
+def test_who_holds_a_token_may_ask_whom_it_is_for() -> None:
+    assert claimed_user(sign_token(OTHER, USER, "learner", NOW, 60)) == USER
+    for nothing in ("", "x.y.z", forged({"role": "learner"})):
+        with pytest.raises(TokenRefused):
+            claimed_user(nothing)

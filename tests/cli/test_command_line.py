@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from chat.tokens import sign_token
 from cli.failures import READER_LEFT
 from cli.main import app
 from config.settings import Settings
@@ -139,3 +141,10 @@ def test_no_command_waits_for_what_only_another_needs() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"river", "faust", "aiokafka", "aiohttp", "pandas", "duckdb", "sqlalchemy", "pymongo"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_a_token_of_somebody_else_is_one_clear_line() -> None:
+    holder, user = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "0b5a7c1e-6d0f-4f5e-9a55-0c4d1f7a2b90"
+    token = sign_token("0123456789abcdef" * 2, holder, "learner", datetime.now(UTC), 60)
+    done = run("chat", user, CHAT_TOKEN=token)
+    assert_one_clear_line(done, holder, user, "CHAT_TOKEN")

@@ -258,6 +258,18 @@ def test_moments_come_in_order_and_count_from_the_first() -> None:
     assert line[-1].detail == f"{DELIVERY.decision_tree_id}, attempt 1, after 250 ms"
 
 
+def test_what_was_never_sent_is_not_delivered_and_what_nobody_answered_has_its_end() -> None:
+    unsent = replace(
+        DELIVERY, response_status="superseded", response_reason="unsent, by decision d2",
+        responded_at=None,
+    )  # fmt: skip
+    late = replace(DELIVERY, response_status="timeout", response_reason="", responded_at=None)
+    assert [(m.what, m.detail) for m in timeline(EVENT, None, [], [unsent, late])][1:] == [
+        ("superseded", f"{DELIVERY.decision_tree_id}, unsent, by decision d2"),
+        ("delivered", f"{DELIVERY.decision_tree_id}, attempt {DELIVERY.attempt}: timed out"),
+    ]
+
+
 def test_a_decision_that_was_not_delivered_has_no_time() -> None:
     assert [m.what for m in timeline(None, None, [DECISION], [])] == ["happened"]
 
