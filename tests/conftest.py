@@ -19,7 +19,7 @@ from faults.all_stores import AllStores, all_stores
 from servers import prometheus as prometheus_for_tests
 from servers.kafka import Kafka, start_kafka, wait_until_answers
 from servers.kafka_jars import ServerUnavailable
-from servers.kafka_topics import delete_topics
+from servers.kafka_topics import delete_topics, wait_for_leaders
 from servers.store_server import ChildServer, GivenServer, StoreServer
 
 
@@ -77,6 +77,7 @@ def fresh_kafka(kafka_bootstrap: str) -> Settings:
     )
     delete_topics(kafka_bootstrap)
     asyncio.run(create_topics(settings))
+    wait_for_leaders(kafka_bootstrap)
     return settings
 
 

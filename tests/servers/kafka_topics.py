@@ -20,5 +20,24 @@ def delete_topics(bootstrap: str) -> None:
         time.sleep(0.02)
 
 
+def wait_for_leaders(bootstrap: str) -> None:
+    """Until every partition of every topic has one: before that a producer may be told that a topic
+    which was made a moment ago does not exist."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    limit = time.monotonic() + 10
+    while not _all_led(admin):
+        if time.monotonic() > limit:
+            raise TimeoutError(f"topics of {bootstrap} have no leader")
+        time.sleep(0.02)
+
+
+def _all_led(admin: AdminClient) -> bool:
+    topics = admin.list_topics(timeout=10).topics.values()
+    return all(
+        topic.error is None and all(p.leader >= 0 for p in topic.partitions.values())
+        for topic in topics
+    )
+
+
 def _topics(admin: AdminClient) -> list[str]:
     return [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
