@@ -17,11 +17,11 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from agents import topics
 from agents.broker_errors import broker_errors
 from agents.facilitator_partition import FacilitatorPartition, OnStatus, group_of
+from agents.group_progress import tell_group
 from agents.kafka_client import committed_reader
 from agents.topic_admin import partition_counts
 from config.settings import Settings
@@ -34,7 +34,6 @@ SOURCES = (topics.DECISIONS, topics.ACKS)
 _SESSION_MS = 10_000
 _POLL_MS = 200
 _PROGRESS_SECONDS = 1.0
-_COMMIT_SECONDS = 5.0
 
 
 @dataclass
@@ -158,14 +157,8 @@ class Facilitator(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         }
         if not reached:
             return
-        try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                await self._consumer.commit(reached)
+        if await tell_group(self._consumer, reached):
             self._committed |= reached
-        except (CommitFailedError, IllegalStateError):
-            pass  # partitions are moving: who has them next tells it
-        except (KafkaError, TimeoutError) as error:
-            log.warning("how far it is could not be told to Kafka", reason=repr(error))
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Whoever gets them starts from what is committed by now."""

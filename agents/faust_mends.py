@@ -22,26 +22,24 @@ what happens without it (``tests/agents/test_faust_mends.py``, ``docs/decisions/
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from agents.group_progress import tell_group
 from schemas.errors import InvalidRecord
 
 log = structlog.get_logger(__name__)
 
 FETCH_WAIT_MS = 50
-_COMMIT_SECONDS = 5.0
 
 
 class RecordList(NamedTuple):
@@ -154,16 +152,8 @@ class ListConsumerThread(AIOKafkaConsumerThread):
 
     async def tell_group(self, positions: Mapping[TP, int]) -> bool:
         """Commits the positions to the consumer group, for those who look at its lag."""
-        consumer = self._ensure_consumer()
-        try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                await consumer.commit({TopicPartition(*tp): at for tp, at in positions.items()})
-            return True
-        except (CommitFailedError, IllegalStateError):
-            pass  # partitions are moving: who has them next tells it
-        except (KafkaError, TimeoutError) as error:
-            log.warning("how far it is could not be told to Kafka", reason=repr(error))
-        return False
+        reached = {TopicPartition(*tp): at for tp, at in positions.items()}
+        return await tell_group(self._ensure_consumer(), reached)
 
     @staticmethod
     def _positions(consumer: AIOKafkaConsumer, tps: Iterable[TP]) -> dict[TP, int]:
