@@ -64,8 +64,11 @@ class Stores:
             try:
                 yield connection
             except BaseException as error:
-                lost = connection.is_closed()
-                connection.terminate()  # an answer may be under way: it is nobody's
+                try:
+                    lost = connection.is_closed()
+                    connection.terminate()  # an answer may be under way: it is nobody's
+                except asyncpg.InterfaceError:  # the pool has dropped it: the server has ended it
+                    lost = True
                 if lost and isinstance(error, asyncpg.InterfaceError):
                     raise asyncpg.ConnectionDoesNotExistError("connection lost") from None
                 raise

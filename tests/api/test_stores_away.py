@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from api.limits import Limits
+from api.stores import Stores as ServiceStores
 from api_suite.served import (
+    PATIENT,
     USER,
     Caller,
     Stores,
@@ -20,6 +22,7 @@ from api_suite.served import (
     started,
 )
 from config.settings import PostgresSettings
+from schemas.errors import StoreUnavailable
 from servers.store_server import StoreServer
 
 ALL = f"/v1/learners/{USER}/decisions"
@@ -205,6 +208,29 @@ async def test_both_away(
         postgres.start()
     await until(caller, ONE, 200)
     assert (await caller.get("/readyz")).json == {"status": "ok"}
+
+
+async def test_a_postgres_that_dies_in_the_middle_of_an_answer_is_away(
+    kept: Stores, postgres: StoreServer
+) -> None:
+    stores = ServiceStores(kept.settings.redis, kept.settings.postgres, PATIENT)
+    await stores.open()
+
+    async def asked() -> None:
+        async with stores.postgres() as connection:
+            await connection.execute("SELECT pg_sleep(30)")
+
+    try:
+        asking = asyncio.create_task(asked())
+        await asyncio.sleep(1)
+        postgres.kill()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await asking
+        finally:
+            postgres.start()
+    finally:
+        await stores.close()
 
 
 async def test_the_service_starts_without_its_stores(kept: Stores) -> None:

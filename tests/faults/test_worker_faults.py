@@ -22,7 +22,8 @@ SESSION_SECONDS = 10
 
 
 class Case(NamedTuple):
-    """``steps``: ``start N``, ``kill N``, ``freeze N``, ``wake N``, ``stop N``, ``wait S``."""
+    """``steps``: ``start N``, ``works N`` (it has taken a partition over), ``kill N``,
+    ``freeze N``, ``wake N``, ``stop N``, ``wait S``."""
 
     name: str
     events: int
@@ -45,14 +46,14 @@ CASES = (
         "a second worker joins and leaves",
         12_000,
         600,
-        ("start 0", "wait 4", "start 1", "wait 7", "stop 1", "wait 2"),
+        ("start 0", "wait 4", "start 1", "works 1", "wait 3", "stop 1", "wait 2"),
     ),
     Case(
         "frozen until its partitions have moved, and woken",
         18_000,
         600,
         (
-            *("start 0", "wait 3", "start 1", "wait 5", "freeze 0"),
+            *("start 0", "start 1", "works 0", "works 1", "freeze 0"),
             *(f"wait {SESSION_SECONDS + 6}", "wake 0", "wait 3"),
         ),
     ),
@@ -70,6 +71,8 @@ def test_nothing_is_lost_or_doubled(case: Case, fresh_kafka: Settings, tmp_path:
         load.wait()
         _wait_until_read(fresh_kafka, workers, tmp_path)
     finally:
+        load.stop()
+        load.wait()  # the next case has these topics anew
         for worker in workers.values():
             worker.kill()
     compared = compare_with_replay(
@@ -90,6 +93,8 @@ def _do(step: str, workers: dict[str, CommandProcess], settings: Settings, folde
             workers[argument] = CommandProcess(
                 "worker", settings, folder / f"worker-{argument}.log"
             )
+        case "works":
+            _wait_until_working(workers[argument], folder / f"worker-{argument}.log")
         case "kill":
             workers[argument].kill()
         case "freeze":
@@ -98,6 +103,13 @@ def _do(step: str, workers: dict[str, CommandProcess], settings: Settings, folde
             workers[argument].wake()
         case "stop":
             assert workers[argument].terminate() == 0
+
+
+def _wait_until_working(worker: CommandProcess, log: Path, seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    while "partition taken over" not in log.read_text():
+        assert worker.alive and time.monotonic() < ends, log.read_text()[-2000:]
+        time.sleep(0.1)
 
 
 def _wait_until_read(
