@@ -108,7 +108,8 @@ def _do(step: str, workers: dict[str, CommandProcess], settings: Settings, folde
 def _wait_until_working(worker: CommandProcess, log: Path, seconds: float = 60) -> None:
     ends = time.monotonic() + seconds
     while "partition taken over" not in log.read_text():
-        assert worker.alive and time.monotonic() < ends, log.read_text()[-2000:]
+        assert worker.alive, log.read_text()[-2000:]
+        assert time.monotonic() < ends, log.read_text()[-2000:]
         time.sleep(0.1)
 
 
