@@ -27,7 +27,7 @@ from bench.feed import feed
 from bench.results_agree import assert_same_decisions
 from bench.sink_rates import sink_rates
 from config.settings import KafkaSettings, Settings, WorkerSettings
-from servers.kafka import Kafka, start_kafka
+from servers.kafka import LASTING, Kafka, start_kafka
 from simulation.classroom import simulate
 
 PARTS = ("worker", "delivery", "chat", "sinks")
@@ -65,7 +65,7 @@ def main() -> None:
 
 @contextmanager
 def _kafka() -> Iterator[Kafka]:
-    kafka = start_kafka()
+    kafka = start_kafka(LASTING)
     try:
         yield kafka
     finally:

@@ -43,7 +43,7 @@ from config.settings import (
 from faults.command_process import CommandProcess
 from faults.committed_records import committed_records
 from servers import redis
-from servers.kafka import free_ports, start_kafka
+from servers.kafka import LASTING, free_ports, start_kafka
 
 _SECRET = "benchmark-only-0123456789abcdef-0123456789abcdef"  # noqa: S105
 _AT_ONCE = 50
@@ -188,7 +188,7 @@ def main() -> None:
 
 def chat_load(learners: int, seconds: float, pause: float) -> dict[str, float]:
     """With servers and processes of its own."""
-    kafka, store = start_kafka(), redis.start()
+    kafka, store = start_kafka(LASTING), redis.start()
     (port,) = free_ports(1)
     settings = Settings(
         _env_file=None,

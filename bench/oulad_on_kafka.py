@@ -22,7 +22,7 @@ from converters.oulad import oulad_events
 from faults.command_process import CommandProcess
 from faults.committed_records import lag
 from faults.log_oracle import compare_with_replay, outcomes
-from servers.kafka import start_kafka
+from servers.kafka import LASTING, start_kafka
 
 _POLL_SECONDS = 0.5
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="OULAD's CSV files")
     folder: Path = parser.parse_args().folder
-    kafka = start_kafka()
+    kafka = start_kafka(LASTING)
     try:
         result = through_the_worker(kafka.bootstrap, folder)
     finally:

@@ -29,7 +29,7 @@ from converters.oulad import oulad_events
 from faults.all_stores import all_stores
 from faults.command_process import CommandProcess, environment
 from faults.committed_records import lag
-from servers.kafka import start_kafka
+from servers.kafka import LASTING, start_kafka
 from simulation.classroom import simulate
 from sinks.registry import STORES
 
@@ -48,7 +48,7 @@ def main() -> None:
     wanted = None if args.events == "all" else int(args.events)
     with ExitStack() as stack:
         _say("starting Kafka and five stores")
-        kafka = start_kafka()
+        kafka = start_kafka(LASTING)
         stack.callback(kafka.stop)
         stores = stack.enter_context(all_stores(args.stores))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -76,8 +76,8 @@ def fresh_kafka(kafka_bootstrap: str) -> Settings:
         worker=WorkerSettings(app_id=f"t{uuid.uuid4().hex[:8]}"),
     )
     delete_topics(kafka_bootstrap)
-    asyncio.run(create_topics(settings))
-    wait_for_leaders(kafka_bootstrap)
+    made = asyncio.run(create_topics(settings))
+    wait_for_leaders(kafka_bootstrap, [report.topic for report in made])
     return settings
 
 

@@ -31,8 +31,11 @@ from servers.kafka_jars import KAFKA_VERSION, ServerUnavailable, java, kafka_jar
 
 _MEGABYTE = 1_048_576
 _START_SECONDS = 60
-_SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""A broker of ours has two cores for all, and minutes to live: no time for the second compiler."""
+SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""A broker of the tests has two cores for all, and minutes to live: no time for the second
+compiler."""
+LASTING = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
+"""What Kafka's own start script gives its JVM: for a broker that is measured."""
 _STOP_SECONDS = 20
 _GIVEN_OUT = Path(tempfile.gettempdir(), "learner-ports")
 _claims: deque[IO[str]] = deque(maxlen=256)
@@ -82,6 +85,7 @@ class KafkaServer:
         data: where its log lives; a folder of its own, removed by `stop`, if not given.
         properties: broker properties beside `BROKER`.
         heap_mb: the JVM's heap, MB.
+        jvm: its other options.
     """
 
     def __init__(
@@ -89,14 +93,14 @@ class KafkaServer:
         data: Path | None = None,
         properties: dict[str, str] | None = None,
         heap_mb: int = 512,
+        jvm: tuple[str, ...] = SHORT_LIVED,
     ) -> None:
         self._java, self._jars = java(), kafka_jars()
         self._own_data = data is None
         self.data = data or Path(tempfile.mkdtemp(prefix="learner-kafka-"))
-        self._heap_mb = heap_mb
+        self._heap_mb, self._jvm_options = heap_mb, jvm
         self._process: subprocess.Popen[bytes] | None = None
         port, controller = free_ports(2)
-        self.bootstrap = f"127.0.0.1:{port}"
         self.log = self.data / "broker.log"
         self._properties = {
             **BROKER,
@@ -106,6 +110,8 @@ class KafkaServer:
             "log.dirs": str(self.data / "log"),
             **(properties or {}),
         }
+        first = self._properties["advertised.listeners"].split(",")[0]
+        self.bootstrap = first.removeprefix("CLIENT://")
 
     def start(self) -> None:
         """Until it answers.
@@ -151,6 +157,13 @@ class KafkaServer:
         self._end(signal.SIGTERM)
         self.start()
 
+    def freeze(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nobody."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._signal(signal.SIGCONT)
+
     @property
     def pid(self) -> int | None:
         """Of the JVM, while it runs."""
@@ -164,10 +177,13 @@ class KafkaServer:
         self.stop()
 
     def _jvm(self) -> list[str]:
-        return [self._java, f"-Xmx{self._heap_mb}m", *_SHORT_LIVED, "-cp", f"{self._jars}/*"]
+        options = (f"-Xmx{self._heap_mb}m", *self._jvm_options)
+        return [self._java, *options, "-cp", f"{self._jars}/*"]
 
     def _format(self, config: Path) -> None:
-        tool = [*self._jvm(), "kafka.tools.StorageTool", "format", "--standalone"]
+        tool = [*self._jvm(), "kafka.tools.StorageTool", "format"]
+        if "controller.quorum.voters" not in self._properties:
+            tool.append("--standalone")
         # Any 16 bytes in base64 are a cluster id; a JVM started to draw one costs half a second.
         done = subprocess.run(
             [*tool, "-t", "bGVhcm5lci1zdHJlYW0tMQ", "-c", str(config)],
@@ -186,16 +202,21 @@ class KafkaServer:
         return f"ended with {self._process.returncode}: {lines[-1][:300] if lines else ''}"
 
     def _end(self, how: signal.Signals) -> None:
+        self._signal(how)
+        self._signal(signal.SIGCONT)  # a frozen one hears nothing else than SIGKILL
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, how)
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def _signal(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, how)
 
 
 class KafkaContainer:
@@ -247,13 +268,14 @@ class KafkaContainer:
         self.start()
 
 
-def start_kafka() -> Kafka:
-    """A broker of one's own: in Docker if an engine answers, otherwise from the jars.
+def start_kafka(jvm: tuple[str, ...] = SHORT_LIVED) -> Kafka:
+    """A broker of one's own: in Docker (with its image's JVM options) if an engine answers,
+    otherwise from the jars.
 
     Raises:
         ServerUnavailable: neither works here.
     """
-    kafka: Kafka = KafkaContainer() if docker_answers() else KafkaServer()
+    kafka: Kafka = KafkaContainer() if docker_answers() else KafkaServer(jvm=jvm)
     kafka.start()
     return kafka
 

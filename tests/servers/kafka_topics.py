@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from confluent_kafka.admin import AdminClient
 
@@ -20,23 +21,24 @@ def delete_topics(bootstrap: str) -> None:
         time.sleep(0.02)
 
 
-def wait_for_leaders(bootstrap: str) -> None:
-    """Until every partition of every topic has one: before that a producer may be told that a topic
-    which was made a moment ago does not exist."""
+def wait_for_leaders(bootstrap: str, names: Iterable[str]) -> None:
+    """Until every partition of these topics has one: before that a producer may be told that a
+    topic which was made a moment ago does not exist."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     limit = time.monotonic() + 10
-    while not _all_led(admin):
+    while unled := set(names) - _led(admin):
         if time.monotonic() > limit:
-            raise TimeoutError(f"topics of {bootstrap} have no leader")
+            raise TimeoutError(f"topics of {bootstrap} have no leader: {sorted(unled)}")
         time.sleep(0.02)
 
 
-def _all_led(admin: AdminClient) -> bool:
-    topics = admin.list_topics(timeout=10).topics.values()
-    return all(
-        topic.error is None and all(p.leader >= 0 for p in topic.partitions.values())
-        for topic in topics
-    )
+def _led(admin: AdminClient) -> set[str]:
+    topics = admin.list_topics(timeout=10).topics
+    return {
+        name
+        for name, topic in topics.items()
+        if topic.error is None and all(p.leader >= 0 for p in topic.partitions.values())
+    }
 
 
 def _topics(admin: AdminClient) -> list[str]:
