@@ -1,7 +1,9 @@
 """One Kafka transaction per batch: everything that a list of events made, and how far it read.
 
-A source partition has one transactional id. Whoever starts a producer with it fences the owner
-before, so a worker that was frozen or cut off can change nothing when it wakes.
+A source partition has two transactional ids, used in turn: Kafka winds up one's transaction for
+some milliseconds after it was committed, and lets it begin no other meanwhile. Whoever starts the
+producers with them fences the owner before, so a worker that was frozen or cut off can change
+nothing when it wakes.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.producer import sender
 
 from agents.kafka_client import connection
+from agents.transaction_protocol import TransactionalProducer
 from config.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 512 * 1024
@@ -37,10 +40,10 @@ class Outgoing(NamedTuple):
 
 
 class PartitionProducer:
-    """The transactional producer of one source partition.
+    """The transactional producers of one source partition.
 
     Args:
-        app_id: the consumer group, and the prefix of the transactional id.
+        app_id: the consumer group, and the prefix of the transactional ids.
         timeout_ms: how long a transaction that nobody ends or fences stands in readers' way.
     """
 
@@ -52,21 +55,25 @@ class PartitionProducer:
         timeout_ms: int = _TIMEOUT_MS,
     ) -> None:
         self._partition = source.partition
-        self._producer = AIOKafkaProducer(
-            **connection(kafka),
-            transactional_id=f"{app_id}-{source.partition}",
-            transaction_timeout_ms=timeout_ms,
-            retry_backoff_ms=_RETRY_BACKOFF_MS,
-            max_batch_size=MAX_BATCH_BYTES,
-            max_request_size=MAX_RECORD_BYTES,
+        transactional_id = f"{app_id}-{source.partition}"
+        self._producer, self._resting = (
+            TransactionalProducer(
+                **connection(kafka),
+                transactional_id=id_,
+                transaction_timeout_ms=timeout_ms,
+                retry_backoff_ms=_RETRY_BACKOFF_MS,
+                max_batch_size=MAX_BATCH_BYTES,
+                max_request_size=MAX_RECORD_BYTES,
+            )
+            for id_ in (transactional_id, f"{transactional_id}-in-turn")
         )
 
     async def start(self) -> None:
         """Fences the partition's owner before, and ends what it had begun."""
-        await self._producer.start()
+        await asyncio.gather(self._producer.start(), self._resting.start())
 
     async def stop(self) -> None:
-        await self._producer.stop()
+        await asyncio.gather(self._producer.stop(), self._resting.stop())
 
     async def commit(self, outgoing: Iterable[Outgoing]) -> None:
         """Sends the records, all or nothing; where to read on is one of them.
@@ -81,6 +88,7 @@ class PartitionProducer:
         deliveries = await self._send(outgoing)
         await asyncio.gather(*deliveries)
         await producer.commit_transaction()
+        self._producer, self._resting = self._resting, producer
 
     async def _send(self, outgoing: Iterable[Outgoing]) -> list[asyncio.Future[object]]:
         by_place: dict[tuple[str, int], list[Outgoing]] = {}
