@@ -18,6 +18,7 @@ COPY simulation simulation
 COPY demo demo
 COPY queries queries
 COPY audit audit
+COPY doctor doctor
 COPY client client
 COPY api api
 COPY chat chat

@@ -1,13 +1,15 @@
 # make demo    a simulated class through the whole stream, no server needed
 # make test    all tests, in WORKERS=4 processes, on servers that it starts (Docker, or installed)
 # make bench   throughput, delivery, chat and sinks, each on real servers; ARGS="--only delivery"
+# make fuzz    inputs that break a decoder, looked for by coverage (DECODER=event SECONDS=120)
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)
+# make faults  kills, freezes and outages in rounds, all compared; ARGS="--rounds 20 --fault NAME"
 # make check   linter, formatter, types
 # make schemas docs/schemas/ and docs/settings.md, written again from the code
 # make lock    requirements/*.lock, resolved again (needs uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench audit check format schemas lock
+.PHONY: help demo test bench fuzz audit faults check format schemas lock
 
 BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
@@ -27,8 +29,14 @@ test: .venv/dev.installed
 bench: .venv/dev.installed
 	@PYTHONPATH=.:tests $(BIN)/python -m bench $(ARGS)
 
+fuzz: .venv/fuzz.ready
+	@PYTHONPATH=.:tests:.venv/fuzz $(BIN)/python -m fuzz $(or $(DECODER),event) $(or $(SECONDS),120)
+
 audit: .venv/dev.installed
 	@PYTHONPATH=.:tests $(BIN)/python -m bench.stores_in_step $(if $(EVENTS),--events $(EVENTS))
+
+faults: .venv/dev.installed
+	@PYTHONPATH=.:tests $(BIN)/python -m faults $(ARGS)
 
 check: .venv/dev.installed
 	@$(BIN)/ruff check
@@ -58,6 +66,12 @@ lock:
 		--requirement requirements/$*.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --editable .
+	@touch $@
+
+# Beside what is installed, and of no use to anything but `make fuzz`.
+.venv/fuzz.ready: tests/fuzz/atheris.lock .venv/dev.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--require-hashes --requirement tests/fuzz/atheris.lock --target .venv/fuzz
 	@touch $@
 
 .venv/bin/python:

@@ -20,11 +20,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from agents import topics
 from agents.facilitator_records import outgoing, restore_row
 from agents.full_collections import collect_now_and_not_later
+from agents.read_position import read_on_from
 from agents.restore import restore
 from agents.transactions import PartitionProducer
 from config.settings import FacilitatorSettings, Settings
 from schemas.delivery import Delivery, ReadPositions
-from schemas.errors import InvalidRecord
 from streams.decode import Record
 from streams.delivery import DeliveryRules, Round, deliver
 from streams.pending_deliveries import PendingDeliveries
@@ -151,14 +151,9 @@ class FacilitatorPartition:
         ends = await self._consumer.end_offsets(both)
         starts = {}
         for tp, offset in ((self.decisions, positions.decisions), (self.acks, positions.acks)):
-            if offset > ends[tp]:
-                raise InvalidRecord(
-                    f"{tp.topic} partition {tp.partition} has been read up to {offset}, but it "
-                    f"ends at {ends[tp]}: it was made anew. Delete and create {self._changelog} too"
-                )
-            if 0 < offset < begins[tp]:
-                log.warning("records are gone before they were read", topic=tp.topic, offset=offset)
-            starts[tp] = max(offset, begins[tp])
+            starts[tp] = read_on_from(
+                tp, offset or None, begins[tp], ends[tp], f"Delete and create {self._changelog} too"
+            )
         self._table.positions = ReadPositions(starts[self.decisions], starts[self.acks])
         # No await from here on: what was fetched from elsewhere must not come in between.
         for tp, offset in starts.items():

@@ -26,7 +26,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, NamedTuple, cast
 
 import faust
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -34,12 +33,12 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from agents.aiokafka_mends import sit_out_outages
 from agents.group_progress import tell_group
-from schemas.errors import InvalidRecord
-
-log = structlog.get_logger(__name__)
+from agents.read_position import read_on_from
 
 FETCH_WAIT_MS = 50
+_IF_MADE_ANEW = "Delete and create the changelogs of profile, behavior, engagement and seen too"
 
 
 class RecordList(NamedTuple):
@@ -74,6 +73,7 @@ class ListConsumerThread(AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        sit_out_outages(consumer._client)
         return consumer
 
     async def _fetch_records(  # type: ignore[override]  # a list stands for each partition
@@ -112,18 +112,7 @@ class ListConsumerThread(AIOKafkaConsumerThread):
         starts: dict[TP, int] = await consumer.beginning_offsets(list(tps)) if tps else {}
         ends = await consumer.end_offsets(list(tps)) if tps else {}
         for tp, begin in starts.items():
-            position = positions.get(tp)
-            if position is None:
-                continue
-            if position > ends[tp]:
-                raise InvalidRecord(
-                    f"{tp.topic} partition {tp.partition} has been read up to {position}, but it "
-                    f"ends at {ends[tp]}: it was made anew. Delete and create the changelogs of "
-                    "profile, behavior, engagement and seen too"
-                )
-            if position < begin:
-                log.warning("events are gone before they were read", partition=tp.partition)
-            starts[tp] = max(position, begin)
+            starts[tp] = read_on_from(tp, positions.get(tp), begin, ends[tp], _IF_MADE_ANEW)
         self._stands.clear()
         for tp, offset in starts.items():
             self.seek_back(tp, offset)

@@ -11,6 +11,7 @@ from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import DefaultPartitioner
 from faust.auth import Credentials
 
+from agents.aiokafka_mends import sit_out_outages
 from client.consumer import Consumer
 from config.settings import KafkaSettings
 from schemas.errors import InvalidSetting
@@ -77,7 +78,7 @@ def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> Cons
 
     Not started; ``options`` are aiokafka's own. Without topics, ``assign`` partitions yourself.
     """
-    return Consumer(
+    consumer = Consumer(
         *topics,
         **{
             **connection(kafka),
@@ -89,3 +90,5 @@ def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> Cons
             **options,
         },
     )
+    sit_out_outages(consumer._client)
+    return consumer

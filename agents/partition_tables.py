@@ -20,6 +20,8 @@ Encoded = Mapping[str, Mapping[str, tuple[bytes | None, TableValue | None]]]
 
 POSITION_KEY = b"position"
 """In the changelog of ``seen``, whose other keys begin with a user id: see `position_value`."""
+_MOST_DIGITS = 19
+"""Of an offset, which Kafka keeps in 64 bits."""
 
 
 class PartitionTables:
@@ -106,7 +108,7 @@ def position_value(position: int) -> bytes:
 
 
 def _position(raw: bytes | None) -> int:
-    if raw is None or not raw.isdigit():
+    if raw is None or not raw.isdigit() or len(raw) > _MOST_DIGITS:
         raise InvalidRecord(
             f"the changelog of seen has {raw!r} under {POSITION_KEY.decode()!r}, where an offset "
             "in digits belongs: was it written by a newer version?"

@@ -25,7 +25,7 @@ class TopicReport(NamedTuple):
     """``differences`` say what there is and what we need, e.g. ``partitions 1, need 4``."""
 
     topic: str
-    state: Literal["created", "ready", "differs"]
+    state: Literal["created", "ready", "differs", "missing"]
     differences: tuple[str, ...] = ()
 
 
@@ -36,9 +36,18 @@ async def create_topics(settings: Settings) -> list[TopicReport]:
         BrokerUnavailable: nobody answers within seconds, or the broker refuses a topic.
     """
     specs = [_with_replicas(spec, settings.kafka) for spec in _specs(settings)]
-    async with _admin(settings.kafka) as admin:
+    async with admin_client(settings.kafka) as admin:
         created = await _create(admin, specs, settings.kafka)
         return await _compare(admin, specs, settings.kafka, created)
+
+
+async def compare_topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[TopicReport]:
+    """The same for an `admin_client` that is only to look: what is missing stays so."""
+    specs = [_with_replicas(spec, settings.kafka) for spec in _specs(settings)]
+    existing = set(await admin.list_topics())
+    there = [spec for spec in specs if spec.name in existing]
+    missing = [TopicReport(spec.name, "missing") for spec in specs if spec.name not in existing]
+    return sorted([*await _compare(admin, there, settings.kafka, set()), *missing])
 
 
 async def partition_counts(kafka: KafkaSettings) -> dict[str, int]:
@@ -47,7 +56,7 @@ async def partition_counts(kafka: KafkaSettings) -> dict[str, int]:
     Raises:
         BrokerUnavailable: nobody answers within seconds.
     """
-    async with _admin(kafka) as admin:
+    async with admin_client(kafka) as admin:
         return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
 
 
@@ -137,7 +146,12 @@ async def _configured(
 
 
 @asynccontextmanager
-async def _admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connected.
+
+    Raises:
+        BrokerUnavailable: nobody answers within seconds, or what is asked meanwhile fails.
+    """
     admin = AIOKafkaAdminClient(request_timeout_ms=_REQUEST_MS, **connection(kafka))
     try:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -12,6 +13,7 @@ from config.settings import KafkaSettings
 from schemas.errors import BrokerUnavailable
 
 _WAIT_MS = 200
+_FIRST_LOOK_BACK = 16
 
 
 async def read_topic(kafka: KafkaSettings, topic: str) -> AsyncIterator[ConsumerRecord]:
@@ -48,6 +50,22 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPar
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
+async def seek_since(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime | None
+) -> dict[TopicPartition, int]:
+    """To the first record that Kafka recorded at or after ``since``, to the beginning without one;
+    returns where that is. The partitions are assigned."""
+    places: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+    if since is not None:
+        ms = max(0, int(since.timestamp() * 1000))
+        later = await consumer.offsets_for_times(dict.fromkeys(partitions, ms))
+        ends = await consumer.end_offsets(partitions)
+        places = {tp: later[tp].offset if later.get(tp) else ends[tp] for tp in partitions}
+    for tp, offset in places.items():
+        consumer.seek(tp, offset)
+    return places
+
+
 async def read_to_end(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
 ) -> AsyncIterator[ConsumerRecord]:
@@ -60,3 +78,27 @@ async def read_to_end(
         for records in (await consumer.getmany(*behind, timeout_ms=_WAIT_MS)).values():
             for record in records:
                 yield record
+
+
+async def last_record(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, key: bytes | None = None
+) -> ConsumerRecord | None:
+    """The newest record that is left, of those with ``key`` if one is given; ``None`` if none is.
+
+    The consumer has nothing else to read afterwards: the partition is assigned to it.
+    """
+    consumer.assign([tp])
+    begin = (await consumer.beginning_offsets([tp]))[tp]
+    end = (await consumer.end_offsets([tp]))[tp]
+    back = _FIRST_LOOK_BACK
+    while True:
+        # The end first: a topic that is not compacted yet may hold thousands.
+        start = max(begin, end - back)
+        consumer.seek(tp, start)
+        found = None
+        async for record in read_to_end(consumer, [tp]):
+            if key is None or record.key == key:
+                found = record
+        if found is not None or start == begin:
+            return found
+        back *= 8

@@ -17,6 +17,7 @@ from schemas.topics import (
     EXAMPLES,
     PENDING,
     PROMPT_SETS,
+    SETTLED_LETTERS,
     SNAPSHOTS,
     TABLES,
     TREE_VERSIONS,
@@ -35,6 +36,7 @@ __all__ = [
     "EXAMPLES",
     "PENDING",
     "PROMPT_SETS",
+    "SETTLED_LETTERS",
     "SNAPSHOTS",
     "TABLES",
     "TREE_VERSIONS",
@@ -77,6 +79,7 @@ def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec
         TopicSpec(DELIVERY_LOG, kafka.partitions, kept),
         TopicSpec(TREE_VERSIONS, 1, compacted),
         TopicSpec(PROMPT_SETS, 1, compacted),
+        TopicSpec(SETTLED_LETTERS, 1, compacted),
         TopicSpec(SNAPSHOTS, 1, {**compacted, "max.message.bytes": str(8 * _MEGABYTE)}),
         *(
             TopicSpec(changelog(worker.app_id, table), kafka.partitions, compacted)

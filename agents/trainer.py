@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
+from agents.read_position import read_on_from
 from agents.topic_reader import partitions_of
 from agents.topics import EXAMPLES, SNAPSHOTS
 from agents.trainer_log import TrainerLog
@@ -31,6 +32,8 @@ from schemas.tree import TreeDocument
 from streams.learning import Learning, OnlineTree, TreeMetrics
 
 log = structlog.get_logger(__name__)
+
+_IF_MADE_ANEW = f"Delete and create {SNAPSHOTS} too, to learn from the beginning"
 
 _POLL_MS = 200
 _POLL_RECORDS = 100
@@ -228,10 +231,9 @@ class Trainer:
         ends = await self._consumer.end_offsets(partitions)
         known = snapshot.offsets if snapshot is not None else {}
         for tp in partitions:
-            offset = known.get(tp.partition, begins[tp])
-            _check(tp, offset, begins[tp], ends[tp])
-            self._offsets[tp.partition] = max(offset, begins[tp])
-            self._consumer.seek(tp, self._offsets[tp.partition])
+            offset = read_on_from(tp, known.get(tp.partition), begins[tp], ends[tp], _IF_MADE_ANEW)
+            self._offsets[tp.partition] = offset
+            self._consumer.seek(tp, offset)
 
 
 def learning(trainer: TrainerSettings) -> Learning:
@@ -246,17 +248,6 @@ def learning(trainer: TrainerSettings) -> Learning:
         fading=trainer.fading,
         margin=trainer.margin,
     )
-
-
-def _check(tp: TopicPartition, offset: int, begin: int, end: int) -> None:
-    if offset > end:
-        raise InvalidRecord(
-            f"the trainer has read {tp.topic} partition {tp.partition} up to {offset}, but it ends "
-            f"at {end}: it was made anew. Delete and create {SNAPSHOTS} too, to learn from the "
-            "beginning"
-        )
-    if offset < begin:
-        log.warning("examples are gone before they were learned", partition=tp.partition)
 
 
 def _first_line(error: Exception) -> str:

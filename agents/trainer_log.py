@@ -8,13 +8,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader, connection
-from agents.topic_reader import partitions_of, read_to_end
+from agents.topic_reader import last_record, partitions_of
 from agents.topics import SNAPSHOTS, TREE_VERSIONS
 from config.settings import Settings
 from schemas.errors import Fenced, InvalidRecord
@@ -25,7 +25,6 @@ SNAPSHOT_KEY = b"trainer"
 _ROOM_BYTES = 8 * 1024 * 1024
 _TRANSACTION_MS = 15_000
 _STOP_SECONDS = 5
-_FIRST_LOOK_BACK = 16
 
 
 class TrainerLog:
@@ -112,13 +111,13 @@ class TrainerLog:
             with broker_errors(self._kafka):
                 await consumer.start()
                 tp, *_ = await partitions_of(consumer, SNAPSHOTS)
-                raw = await _last_value(consumer, tp)
+                record = await last_record(consumer, tp, SNAPSHOT_KEY)
         finally:
             await consumer.stop()
-        if raw is None:
+        if record is None or record.value is None:
             return None
         try:
-            return snapshot_adapter.validate_json(raw)
+            return snapshot_adapter.validate_json(record.value)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
@@ -147,21 +146,3 @@ def version_key(document: TreeDocument) -> bytes:
 def _said_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     if not isinstance(context.get("exception"), ProducerFenced):
         loop.default_exception_handler(context)
-
-
-async def _last_value(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bytes | None:
-    """Looks at the end first: uncompacted, the topic may hold thousands of snapshots."""
-    consumer.assign([tp])
-    begin = (await consumer.beginning_offsets([tp]))[tp]
-    end = (await consumer.end_offsets([tp]))[tp]
-    back = _FIRST_LOOK_BACK
-    while True:
-        start = max(begin, end - back)
-        consumer.seek(tp, start)
-        found: bytes | None = None
-        async for record in read_to_end(consumer, [tp]):
-            if record.key == SNAPSHOT_KEY:
-                found = record.value
-        if found is not None or start == begin:
-            return found
-        back *= 8

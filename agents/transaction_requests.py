@@ -1,6 +1,6 @@
-"""Three requests of Kafka's protocol in versions that aiokafka does not have, on its own classes.
+"""Two requests of Kafka's protocol in versions that aiokafka does not have, on its own classes.
 
-As in Kafka's ``clients/src/main/resources/common/message``: Produce 12, EndTxn 5, ApiVersions 3.
+As in Kafka's ``clients/src/main/resources/common/message``: Produce 12, EndTxn 5.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from aiokafka.errors import IncompatibleBrokerVersion
-from aiokafka.protocol.api import RequestStruct, Response, ResponseHeader_v0
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest
 from aiokafka.protocol.types import (
@@ -24,9 +23,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-_PRODUCE, _API_VERSIONS, _END_TXN = 0, 18, 26
-_FINALIZED_FEATURES = 2
-"""The tag of an answer's field that holds them."""
+_PRODUCE, _END_TXN = 0, 26
 _text = CompactString("utf-8")
 
 
@@ -145,54 +142,3 @@ class EndTxn(EndTxnRequest):  # type: ignore[misc]
             self._transaction_result,
             {},
         )
-
-
-class _ApiVersionsResponse(Response):  # type: ignore[misc]
-    API_KEY = _API_VERSIONS
-    API_VERSION = 3
-    SCHEMA = Schema(
-        ("error_code", Int16),
-        (
-            "api_versions",
-            CompactArray(
-                _Flexible(("api_key", Int16), ("min_version", Int16), ("max_version", Int16))
-            ),
-        ),
-        ("throttle_time_ms", Int32),
-        ("tags", TaggedFields),
-    )
-
-
-_FEATURES = CompactArray(_Flexible(("name", _text), ("highest", Int16), ("lowest", Int16)))
-
-
-class _ApiVersionsStruct(RequestStruct):  # type: ignore[misc]
-    FLEXIBLE_VERSION = True
-    API_KEY = _API_VERSIONS
-    API_VERSION = 3
-    RESPONSE_TYPE = _ApiVersionsResponse
-    SCHEMA = Schema(
-        ("client_software_name", _text),
-        ("client_software_version", _text),
-        ("tags", TaggedFields),
-    )
-
-    def parse_response_header(self, read_buffer: BytesIO | bytes) -> ResponseHeader_v0:
-        return ResponseHeader_v0.decode(read_buffer)  # for this one it has no tags: KIP-511
-
-
-class ApiVersions:
-    """Asks which features the cluster has, of a broker that knows all three requests."""
-
-    def prepare(self, versions: dict[int, tuple[int, int]]) -> RequestStruct:
-        for struct in (_ApiVersionsStruct, _ProduceStruct, _EndTxnStruct):
-            if versions.get(struct.API_KEY, (0, 0))[1] < struct.API_VERSION:
-                raise IncompatibleBrokerVersion(f"{struct.__name__} is not known there")
-        return _ApiVersionsStruct("learner", "1", {})
-
-
-def finalized_features(response: Any) -> dict[str, int]:
-    """The cluster's features and their levels, of an answer to `ApiVersions`."""
-    raw = response.tags.get(_FINALIZED_FEATURES)
-    levels = _FEATURES.decode(BytesIO(raw)) if raw else []
-    return {name: highest for name, highest, _ in levels or ()}

@@ -8,7 +8,7 @@ events have a largest size, and what is no such object is passed over.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -27,6 +27,7 @@ class EventReader:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._ends_in_cr = False
         self._data: list[bytes] = []
         self._size = 0
 
@@ -36,6 +37,10 @@ class EventReader:
         Raises:
             LlmFailed: a line or event is too large to be one.
         """
+        # A line end of two bytes may come in two pieces; the line was ended by the first.
+        if self._ends_in_cr and raw:
+            raw, self._ends_in_cr = raw.removeprefix(b"\n"), False
+        self._ends_in_cr = self._ends_in_cr or raw.endswith(b"\r")
         self._rest += raw
         events: list[str] = []
         if b"\n" in raw or b"\r" in raw:
@@ -44,10 +49,12 @@ class EventReader:
             for line in lines:
                 self._line(line, events)
         if len(self._rest) > MAX_LINE_BYTES:
-            raise LlmFailed("rubbish", f"a line of more than {MAX_LINE_BYTES:,} bytes")
+            _refuse_line()
         return events
 
     def _line(self, line: bytes, events: list[str]) -> None:
+        if len(line) > MAX_LINE_BYTES:
+            _refuse_line()
         if not line:
             if self._data:
                 events.append(b"\n".join(self._data).decode(errors="replace"))
@@ -55,9 +62,13 @@ class EventReader:
         elif line.startswith(b"data:"):
             data = line[5:].removeprefix(b" ")
             self._size += len(data) + 1
-            if len(line) > MAX_LINE_BYTES or self._size > MAX_EVENT_BYTES:
+            if self._size > MAX_EVENT_BYTES:
                 raise LlmFailed("rubbish", f"an event of more than {MAX_EVENT_BYTES:,} bytes")
             self._data.append(data)
+
+
+def _refuse_line() -> NoReturn:
+    raise LlmFailed("rubbish", f"a line of more than {MAX_LINE_BYTES:,} bytes")
 
 
 class Usage(NamedTuple):

@@ -13,13 +13,23 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 import orjson
+from pydantic import ValidationError
 
 from chat.ending_tasks import first_of
 from schemas.chat import ENDED
+from schemas.chat_frames import (
+    Accepted,
+    GatewayFrame,
+    Message,
+    Notice,
+    Refused,
+    Token,
+    Welcome,
+    gateway_frames,
+)
 from schemas.errors import InvalidInput, TokenRefused
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
@@ -121,7 +131,7 @@ class TerminalChat:
             try:
                 async for message in ws:
                     if message.type is aiohttp.WSMsgType.TEXT:
-                        await self._take(orjson.loads(message.data))
+                        await self.take(message.data)
             finally:
                 self._ws = None
             if ws.close_code in _FOR_GOOD:
@@ -130,61 +140,62 @@ class TerminalChat:
                     "good, and a learner's?"
                 )
 
-    async def _take(self, frame: dict[str, Any]) -> None:
-        kind = frame["type"]
-        if kind == "welcome":
-            self._began = True
-            self.session = frame["session_id"]
-            for id_ in list(self._outbox):
-                await self._say(id_)
-        elif kind == "accepted":
-            if self._outbox.pop(frame["id"], None) is not None:
-                self._unanswered.add(frame["event_id"])
-        elif kind == "message":
-            self._message(frame)
-        elif kind == "token":
-            self._piece(frame)
-        elif kind == "notice":
-            self._show("", printable(frame["text"]))
-        elif kind == "refused":
-            self._refused(frame)
+    async def take(self, raw: str | bytes) -> None:
+        """A frame of the gateway; what is none that we know is passed over."""
+        match frame_in(raw):
+            case Welcome() as frame:
+                self._began = True
+                self.session = frame.session_id
+                for id_ in list(self._outbox):
+                    await self._say(id_)
+            case Accepted() as frame:
+                if self._outbox.pop(frame.id, None) is not None:
+                    self._unanswered.add(frame.event_id)
+            case Message() as frame:
+                self._message(frame)
+            case Token() as frame:
+                self._piece(frame)
+            case Notice() as frame:
+                self._show("", printable(frame.text))
+            case Refused() as frame:
+                self._refused(frame)
         self._changed.set()
 
-    def _message(self, frame: dict[str, Any]) -> None:
-        if frame["event_id"] in self._shown or frame["id"] <= self._last_id:
+    def _message(self, frame: Message) -> None:
+        if frame.event_id in self._shown or frame.id <= self._last_id:
             return
-        self._last_id = frame["id"]
-        self._shown.add(frame["event_id"])
-        answered = frame["in_reply_to"] or ""
+        self._last_id = frame.id
+        self._shown.add(frame.event_id)
+        answered = frame.in_reply_to or ""
         self._unanswered.discard(answered)
-        self._ended = self._ended or ENDED in frame["feedback_flags"]
-        text = printable(frame["message_text"])
+        self._ended = self._ended or ENDED in frame.feedback_flags
+        text = printable(frame.message_text)
         written = self._written.pop(answered, "")
         if self._show_piece is not None and written:
             goes_on = text.startswith(written)
             self._show_piece("", (text[len(written) :] if goes_on else "…") + "\n")
             if goes_on:
                 return
-        if frame["message_direction"] == "system":
-            self._show(_author(frame), text)
+        if frame.message_direction == "system":
+            self._show(_author(frame.responder), text)
 
-    def _piece(self, frame: dict[str, Any]) -> None:
+    def _piece(self, frame: Token) -> None:
         """Only where the piece before ended: what is missing comes with the whole message."""
-        answered = frame["in_reply_to"]
+        answered = frame.in_reply_to
         written = self._written.get(answered, "")
-        if self._show_piece is not None and frame["position"] == len(written):
-            text = printable(frame["text"])
+        if self._show_piece is not None and frame.position == len(written):
+            text = printable(frame.text)
             self._show_piece("" if written else "tutor", text)
             self._written[answered] = written + text
 
-    def _refused(self, frame: dict[str, Any]) -> None:
-        id_ = frame.get("id", "")
-        if frame["code"] in ("too_fast", "not_accepted") and id_ in self._outbox:
+    def _refused(self, frame: Refused) -> None:
+        id_ = frame.id or ""
+        if frame.code in ("too_fast", "not_accepted") and id_ in self._outbox:
             loop = asyncio.get_running_loop()
             loop.call_later(_TRY_AGAIN_SECONDS, lambda: loop.create_task(self._say(id_)))
         else:
             self._outbox.pop(id_, None)
-            self._show("", f"not sent: {printable(frame['text'])}")
+            self._show("", f"not sent: {printable(frame.text)}")
 
     async def _say(self, id_: str) -> None:
         if id_ in self._outbox:
@@ -209,8 +220,15 @@ def printable(text: str) -> str:
     )
 
 
-def _author(frame: dict[str, Any]) -> str:
-    responder = str(frame["responder"])
+def frame_in(raw: str | bytes) -> GatewayFrame | None:
+    """``None`` for what is no frame, or one of a newer gateway; what it adds to ours is ignored."""
+    try:
+        return gateway_frames.validate_json(raw, extra="ignore")
+    except ValidationError:
+        return None
+
+
+def _author(responder: str) -> str:
     if responder.startswith("expert:"):
         return printable(responder.removeprefix("expert:"))
     return "" if responder == "gateway" else "tutor"

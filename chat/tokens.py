@@ -120,8 +120,8 @@ def claimed_user(token: str) -> str:
         TokenRefused: it is no token.
     """
     try:
-        return str(jwt.decode(token, options={"verify_signature": False})["sub"])
-    except (jwt.PyJWTError, KeyError, RecursionError):
+        return str(jwt.decode(token, options={"verify_signature": False})["sub"]).lower()
+    except (jwt.PyJWTError, KeyError, ValueError, RecursionError):
         raise TokenRefused("this is no token of ours") from None
 
 

@@ -40,6 +40,8 @@ def deliveries(
 
 
 async def _look(kafka: KafkaSettings, from_beginning: bool) -> None:
+    from pydantic import ValidationError  # noqa: PLC0415
+
     from agents.kafka_client import committed_reader  # noqa: PLC0415
     from agents.topic_reader import partitions_of  # noqa: PLC0415
     from agents.topics import DELIVERIES  # noqa: PLC0415
@@ -54,7 +56,13 @@ async def _look(kafka: KafkaSettings, from_beginning: bool) -> None:
         for tp, offset in (await where(partitions)).items():
             consumer.seek(tp, offset)
         async for record in consumer:
-            _write(delivery_adapter.validate_json(record.value, extra="ignore"))
+            try:
+                delivery = delivery_adapter.validate_json(record.value or b"", extra="ignore")
+            except ValidationError:
+                place = f"partition {record.partition}, offset {record.offset}"
+                typer.echo(f"{DELIVERIES}, {place}: no delivery, passed over", err=True)
+            else:
+                _write(delivery)
     finally:
         await consumer.stop()
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
-from agents.topic_reader import partitions_of, read_to_end
+from agents.topic_reader import partitions_of, read_to_end, seek_since
 from config.settings import KafkaSettings
 from schemas.event import LearnerEvent, event_adapter
 from schemas.topics import EVENTS
@@ -74,7 +74,7 @@ async def find_event(
             await consumer.start()
             partitions = await partitions_of(consumer, EVENTS)
             consumer.assign(partitions)
-            await _seek(consumer, partitions, since)
+            await seek_since(consumer, partitions, since)
             async for record in read_to_end(consumer, partitions):
                 if may_be(record.value.lower()):
                     found = _found(record)
@@ -83,19 +83,6 @@ async def find_event(
     finally:
         await consumer.stop()
     return None
-
-
-async def _seek(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime | None
-) -> None:
-    places = await consumer.beginning_offsets(partitions)
-    if since is not None:
-        ms = max(0, int(since.timestamp() * 1000))
-        later = await consumer.offsets_for_times(dict.fromkeys(partitions, ms))
-        ends = await consumer.end_offsets(partitions)
-        places = {tp: later[tp].offset if later.get(tp) else ends[tp] for tp in partitions}
-    for tp, offset in places.items():
-        consumer.seek(tp, offset)
 
 
 def _found(record: ConsumerRecord) -> FoundRecord | None:

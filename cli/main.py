@@ -16,6 +16,8 @@ from cli import (
     decisions,
     deliveries,
     demo,
+    dlq,
+    doctor,
     explain,
     facilitator,
     gateway,
@@ -89,6 +91,7 @@ app.command("retrain")(retrain.retrain_trees)
 app.command("whatif")(whatif.whatif)
 app.command("sink")(sink.sink)
 app.command("audit")(audit.audit)
+app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.command("token")(token.token)
 app.command("trace")(trace.trace)
@@ -106,6 +109,7 @@ query.app.command("conversations")(conversations.conversations)
 query.app.command("transcript")(conversations.transcript)
 app.add_typer(query.app, name="query")
 app.add_typer(keys.app, name="keys")
+app.add_typer(dlq.app, name="dlq")
 
 if __name__ == "__main__":
     app()

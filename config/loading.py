@@ -15,6 +15,8 @@ from config.settings import Settings
 from schemas.errors import InvalidInput, InvalidSetting
 
 PREFIX = "LEARNER_"
+_SECRET = ("password", "secret", "key", "url")
+"""How the names of settings end whose values no message shows."""
 _OF_THE_TESTS = ("LEARNER_REQUIRE_SERVERS", "LEARNER_TEST_")
 
 Origin = Literal["flag", "environment", ".env", "default"]
@@ -38,6 +40,7 @@ def load_settings(
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     env = _environment(env_file)
+    _refuse_what_is_no_text()
     for variable in env:
         if variable.split("__")[0] not in _sections():
             raise InvalidSetting(
@@ -56,11 +59,12 @@ def values(
     settings: Settings, flags: Mapping[str, Any], env_file: Path | None = Path(".env")
 ) -> Iterator[Value]:
     """Every setting in the order of its declaration."""
+    env = _environment(env_file)
     for section, group in settings:
         for field, value in group:
             name = f"{section}.{field}"
             shown = _hidden(value) if isinstance(value, SecretStr) else value
-            yield Value(name, shown, _origin(name, flags, env_file))
+            yield Value(name, shown, _origin(name, flags, env))
 
 
 def variable(name: str) -> str:
@@ -76,6 +80,12 @@ def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidSetting(f"{name}: there is no such setting; `learner settings` lists all")
         nested.setdefault(section, {})[field] = value
     return nested
+
+
+def _refuse_what_is_no_text() -> None:
+    for name, value in os.environ.items():
+        if name.upper().startswith(PREFIX) and any("\udc80" <= sign <= "\udcff" for sign in value):
+            raise InvalidSetting(f"{name} (from environment): its value is not UTF-8")
 
 
 def _sections() -> set[str]:
@@ -98,10 +108,10 @@ def _environment(env_file: Path | None) -> dict[str, Origin]:
     }
 
 
-def _origin(name: str, flags: Mapping[str, Any], env_file: Path | None) -> Origin:
+def _origin(name: str, flags: Mapping[str, Any], env: Mapping[str, Origin]) -> Origin:
     if flags.get(name) is not None:
         return "flag"
-    env, whole_section = _environment(env_file), variable(name.partition(".")[0])
+    whole_section = variable(name.partition(".")[0])
     return env.get(variable(name)) or env.get(whole_section) or "default"
 
 
@@ -113,7 +123,8 @@ def _in_words(fault: Any, flags: Mapping[str, Any], env: Mapping[str, Origin]) -
             f"{variable(name)} (from {origin}): there is no such setting; `learner settings` "
             "lists all"
         )
-    secret = name.endswith(("password", "url"))
+    # A section as a whole may hold a secret anywhere.
+    secret = len(fault["loc"]) < 2 or fault["loc"][1].endswith(_SECRET)
     given = "" if secret else f" = {str(fault['input'])[:80]!r}"
     return f"{variable(name)}{given} (from {origin}): {fault['msg']}"
 

@@ -133,8 +133,18 @@ class SinkSettings(_Section):
 
 
 def _without_password(url: str) -> str:
-    if urlsplit(url).password is not None:
+    if "://" not in url:
+        raise ValueError("an address begins with its scheme, such as https://")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its own words may hold the password
+        raise ValueError("that is no address") from None
+    if parts.password is not None or "password=" in parts.query:
         raise ValueError("a password has no place in the address: set the PASSWORD beside it")
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        port = host.rpartition("]")[2].partition(":")[2]
+        if port and not port.isdecimal():
+            raise ValueError("a port is a number")
     return url
 
 

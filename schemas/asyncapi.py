@@ -57,6 +57,12 @@ _MESSAGES = {
         _UUID,
         "`dead_letter_id`, the same for the same record.",
     ),
+    "settledLetter": _Message(
+        "settled-letter",
+        "What a person did with a dead letter",
+        _UUID,
+        "`dead_letter_id`, so that compaction keeps what was done last.",
+    ),
     "decision": _Message(
         "decision", "What a tree said of a learner, and why", _UUID, "`user_id`, in lower case."
     ),
@@ -150,6 +156,16 @@ _TOPICS = {
         "delete",
         "Keeps a record that cannot be folded.",
         None,
+    ),
+    "settledLetters": _Topic(
+        topics.SETTLED_LETTERS,
+        "settledLetter",
+        "Which dead letters were resent or dropped, kept for longer than the letters are. A mark "
+        "is in one transaction with the record that was put back onto its topic.",
+        "compact",
+        "`learner dlq resend` or `drop` has settled a letter.",
+        "`learner dlq` tells open letters from settled ones.",
+        1,
     ),
     "decisions": _Topic(
         topics.DECISIONS,

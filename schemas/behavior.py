@@ -12,6 +12,7 @@ from schemas.fields import (
     Count,
     FlaggedType,
     Format,
+    Integer,
     Total,
     UnitScore,
     UserId,
@@ -44,7 +45,7 @@ class ModuleVisit:
     module_id: str
     timestamp: UtcTime
     course_id: str
-    module_index: int = -1
+    module_index: Integer = -1
 
 
 @with_config(STRICT)
@@ -105,9 +106,9 @@ class Behavior:
     session_seconds: Total = 0.0
     recent_sessions: tuple[SessionEnds, ...] = ()
     course_active_at: UtcTime | None = None
-    course_sketch: tuple[int, ...] = ()
-    seen_days: tuple[int, ...] = ()
-    offset: int = -1
+    course_sketch: tuple[Integer, ...] = ()
+    seen_days: tuple[Integer, ...] = ()
+    offset: Integer = -1
 
 
 behavior_adapter: TypeAdapter[Behavior] = TypeAdapter(Behavior)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from schemas.fields import Count, Identifier, MessageDirection, UserId, UtcTime, Uuid
+from schemas.fields import Count, Identifier, Integer, MessageDirection, UserId, UtcTime, Uuid
 
 ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """The sender's own name of a message: sent again with the same one, it is the same message."""
@@ -49,7 +49,7 @@ class Watch(_Frame):
     type: Literal["watch"]
     user_id: UserId
     session_id: SessionId
-    after: Annotated[int, Field(ge=-1)] = -1
+    after: Annotated[Integer, Field(ge=-1)] = -1
 
 
 class Take(_Frame):

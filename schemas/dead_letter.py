@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from schemas.fields import Count, UtcTime, Uuid
+from schemas.fields import Count, Identifier, UtcTime, Uuid
 
 
 class DeadLetterReason(StrEnum):
@@ -47,3 +47,27 @@ class DeadLetter(BaseModel):
     recorded_at: UtcTime | None
     key: Base64Bytes | None
     raw: Base64Bytes
+
+
+LetterState = Literal["open", "resent", "dropped"]
+
+
+class SettledLetter(BaseModel):
+    """What a person did with a dead letter; without such a mark it is open.
+
+    ``partition``, ``offset`` and ``written_at`` (its Kafka timestamp): the letter on
+    ``learner.dlq``. The mark settles it, and those of the same id before it in that partition; if
+    the record is refused once more after that, there is a new letter, and that one is open.
+    ``settled_by``: whoever was logged in. ``corrected``: it was resent with another value or key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dead_letter_id: Uuid
+    state: Literal["resent", "dropped"]
+    partition: Count
+    offset: Count
+    written_at: UtcTime
+    settled_at: UtcTime
+    settled_by: Identifier
+    corrected: bool

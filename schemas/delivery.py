@@ -41,7 +41,7 @@ class Delivery:
     """
 
     delivery_id: Uuid
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[Count, Field(ge=1)]
     decision_id: Uuid
     user_id: UserId
     course_id: str

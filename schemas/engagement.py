@@ -13,6 +13,7 @@ from schemas.fields import (
     Count,
     CourseResult,
     Format,
+    Integer,
     Total,
     UnitScore,
     UserId,
@@ -159,10 +160,10 @@ class Engagement:
 
     module_at: UtcTime | None = None
     confidence_reports: tuple[ConfidenceReport, ...] = ()
-    topic_recency: dict[str, int] = field(default_factory=dict)
+    topic_recency: dict[str, Integer] = field(default_factory=dict)
     topic_tallies: dict[str, Tally] = field(default_factory=dict)
     skill_tallies: dict[str, Tally] = field(default_factory=dict)
-    skill_recency: dict[str, int] = field(default_factory=dict)
+    skill_recency: dict[str, Integer] = field(default_factory=dict)
     format_tallies: dict[Format, Tally] = field(default_factory=dict)
     calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
     open_sessions: tuple[SessionEnds, ...] = ()
@@ -181,7 +182,7 @@ class Engagement:
     decision_ids: dict[str, str] = field(default_factory=dict)
     deliveries: Count = 0
     pending: tuple[PendingExample, ...] = ()
-    offset: int = -1
+    offset: Integer = -1
 
 
 engagement_adapter: TypeAdapter[Engagement] = TypeAdapter(Engagement)

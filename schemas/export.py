@@ -18,7 +18,7 @@ from schemas.adoption import adoption_adapter
 from schemas.asyncapi import asyncapi_document
 from schemas.behavior import behavior_adapter
 from schemas.chat import chat_adapter
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, SettledLetter
 from schemas.decision import decision_adapter
 from schemas.delivery import ack_adapter, delivery_adapter, pending_adapter
 from schemas.engagement import engagement_adapter
@@ -46,6 +46,7 @@ CONTRACTS: Mapping[str, TypeAdapter[Any]] = {
     "tree-example": example_adapter,
     "tree-adoption": adoption_adapter,
     "dead-letter": TypeAdapter(DeadLetter),
+    "settled-letter": TypeAdapter(SettledLetter),
     "trainer-snapshot": snapshot_adapter,
 }
 """By the name of the file, less ``.json``."""

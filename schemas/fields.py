@@ -67,7 +67,13 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Total = Annotated[float, Field(ge=0)]
 """A running total, in seconds unless said otherwise."""
 
-Count = Annotated[int, Field(ge=0)]
+LARGEST_INTEGER = 2**53 - 1
+"""Beyond it not every reader of JSON has the same number (RFC 8259, 6), and no column takes it."""
+
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+"""How many of something; an offset."""
+
+Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 
 Traceparent = Annotated[
     str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, with_config
 
-from schemas.fields import Count
+from schemas.fields import Count, Integer
 from schemas.state import STRICT
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -69,7 +69,7 @@ class WindowState(NamedTuple):
 class LeafState:
     """A learning node. ``features`` is ``None`` when the leaf no longer looks for a split."""
 
-    depth: int
+    depth: Count
     stats: dict[str, Finite]
     error: MeanState
     window: WindowState
@@ -85,7 +85,7 @@ class LeafState:
 class BranchState:
     """``feature <= threshold`` goes left. ``alternate`` is being grown to replace it."""
 
-    depth: int
+    depth: Count
     stats: dict[str, Finite]
     error: MeanState
     window: WindowState
@@ -107,7 +107,7 @@ class ModelState:
 
     classes: tuple[str, ...]
     weight_seen: Weight
-    counters: dict[str, int]
+    counters: dict[str, Integer]
     root: NodeState | None
 
 

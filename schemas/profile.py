@@ -11,6 +11,7 @@ from schemas.fields import (
     ClassYear,
     Count,
     Format,
+    Integer,
     Layout,
     LearnerLevel,
     LearnerPurpose,
@@ -91,7 +92,7 @@ class Profile:
     writing_metrics: WritingMetrics = field(default_factory=WritingMetrics)
     writing_totals: WritingTotals = field(default_factory=WritingTotals)
     changed_at: dict[str, UtcTime] = field(default_factory=dict)
-    offset: int = -1
+    offset: Integer = -1
 
 
 profile_adapter: TypeAdapter[Profile] = TypeAdapter(Profile)

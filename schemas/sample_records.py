@@ -10,7 +10,7 @@ from typing import Any
 from schemas.adoption import TreeAdoption, adoption_adapter
 from schemas.behavior import Behavior, ContentTypeEngagement, behavior_adapter
 from schemas.chat import ChatRecord, chat_adapter
-from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.dead_letter import DeadLetter, DeadLetterReason, SettledLetter
 from schemas.decision import Condition, Decision, Thresholds, decision_adapter
 from schemas.delivery import (
     Delivery,
@@ -257,6 +257,16 @@ _dead_letter = DeadLetter.model_construct(
     key=_USER.encode(),
     raw=b"hello",
 )
+_settled = SettledLetter(
+    dead_letter_id=_dead_letter.dead_letter_id,
+    state="resent",
+    partition=2,
+    offset=17,
+    written_at=_AT,
+    settled_at=_LATER,
+    settled_by="anna",
+    corrected=True,
+)
 _adoption = TreeAdoption(2, 1042, {_TREE: 3, "intervention_strategy": 0}, "5d41402abc4b")
 _profile = Profile(
     _USER, age=19, class_year="freshman", gpa=3.1, changed_at={"age": _AT}, offset=1040
@@ -309,6 +319,7 @@ SAMPLES: Mapping[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "tree-example": (("fromHindsight", json.loads(example_adapter.dump_json(_example))),),
     "tree-adoption": (("afterPublishing", json.loads(adoption_adapter.dump_json(_adoption))),),
     "dead-letter": (("notJson", json.loads(_dead_letter.model_dump_json())),),
+    "settled-letter": (("correctedAndResent", json.loads(_settled.model_dump_json())),),
     "trainer-snapshot": (("oneTree", json.loads(snapshot_adapter.dump_json(_snapshot))),),
 }
 """By the name of the schema file, less ``.json``: names and records; one event of each type."""

@@ -58,7 +58,7 @@ class TrainerSnapshot:
     """``offsets``: per partition of ``tree.examples``, the offset to read from next."""
 
     trees: dict[TreeId, TreeSnapshot]
-    offsets: dict[Annotated[int, Field(ge=0)], Count]
+    offsets: dict[Count, Count]
     format: Literal[1] = 1
 
 

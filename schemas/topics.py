@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EVENTS = "learner.events"
 DEAD_LETTERS = "learner.dlq"
+SETTLED_LETTERS = "learner.dlq.settled"
 DECISIONS = "learner.decisions"
 EXAMPLES = "tree.examples"
 TREE_VERSIONS = "tree.versions"

@@ -64,6 +64,12 @@ async def revision(connection: asyncpg.Connection) -> str | None:
     return found
 
 
+def revisions() -> list[str]:
+    """Every revision that this program knows, the oldest first."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
 def migrations(found: str | None, to: str) -> str:
     """The SQL that leads from one revision to another."""
     written = io.StringIO()

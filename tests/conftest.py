@@ -17,7 +17,9 @@ from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from faults.all_stores import AllStores, all_stores
 from servers import prometheus as prometheus_for_tests
+from servers.broker_proxy import BrokerProxy
 from servers.kafka import Kafka, start_kafka, wait_until_answers
+from servers.kafka_cluster import KafkaCluster
 from servers.kafka_jars import ServerUnavailable
 from servers.kafka_topics import delete_topics, wait_for_leaders
 from servers.store_server import ChildServer, GivenServer, StoreServer
@@ -96,6 +98,36 @@ def own_kafka() -> Iterator[Callable[[], Kafka]]:
     yield start
     for kafka in started:
         kafka.stop()
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster() -> Iterator[KafkaCluster]:
+    """Three brokers and a proxy before them, for the tests of one file."""
+    try:
+        cluster = KafkaCluster(proxied=True)
+        cluster.start()
+    except ServerUnavailable as error:
+        _not_here("three brokers and a proxy", str(error), possible=error.possible)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def broker_proxy() -> Iterator[Callable[[Sequence[int]], BrokerProxy]]:
+    """Starts proxies before ports of this machine; they end with the tests of the file."""
+    started: list[BrokerProxy] = []
+
+    def start(ports: Sequence[int]) -> BrokerProxy:
+        try:
+            started.append(BrokerProxy(ports))
+            started[-1].start()
+        except ServerUnavailable as error:
+            _not_here("toxiproxy", str(error), possible=error.possible)
+        return started[-1]
+
+    yield start
+    for proxy in started:
+        proxy.stop()
 
 
 @pytest.fixture

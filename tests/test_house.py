@@ -16,7 +16,7 @@ from config.settings import Settings
 ROOT = Path(__file__).parents[1]
 PRODUCT = (
     "schemas", "streams", "agents", "sinks", "config", "converters", "simulation", "demo",
-    "queries", "audit", "client", "api", "chat", "cli",
+    "queries", "audit", "doctor", "client", "api", "chat", "cli",
 )  # fmt: skip
 FILES = sorted(
     file
@@ -75,6 +75,19 @@ def test_every_variable_that_we_name_is_a_setting() -> None:
     }
     assert len(named) > 10
     assert {pair for pair in named if pair[1] not in known} == set()
+
+
+def test_what_the_image_is_made_of_is_let_in() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    let_in = {line[1:].removesuffix("/**") for line in lines if line.startswith("!")}
+    copied = {
+        source
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    assert "streams" in copied
+    assert copied <= let_in
 
 
 def test_decision_records_are_numbered_without_a_gap() -> None:

@@ -16,7 +16,7 @@ from cli.main import app
 ROOT = Path(__file__).parents[1]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [text for kind, text in FENCED.findall((ROOT / "README.md").read_text()) if not kind]
-GROUPS = {"convert", "decisions", "keys", "prompt", "query", "schemas", "topics", "tree"}
+GROUPS = {"convert", "decisions", "dlq", "keys", "prompt", "query", "schemas", "topics", "tree"}
 
 
 def commands() -> set[tuple[str, ...]]:

@@ -9,10 +9,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from agents.cluster_features import FeaturesRequest_v3, features_of
 from agents.embedded_kafka import EmbeddedKafka
 from agents.topics import CHAT, DECISIONS, EVENTS
 from agents.transaction_protocol import TransactionalProducer, _EndTxnHandler
-from agents.transaction_requests import ApiVersions, EndTxn, Produce, finalized_features
+from agents.transaction_requests import EndTxn, Produce
 from agents.transactions import Outgoing, PartitionProducer
 from config.settings import Settings
 from faults.committed_records import committed_records
@@ -116,13 +117,12 @@ async def test_when_the_epochs_are_used_up_it_goes_on_with_the_new_id() -> None:
 
 
 def test_features_are_read_from_the_answers_tags() -> None:
-    answer = ApiVersions().prepare({0: (0, 13), 18: (0, 4), 26: (0, 5)}).RESPONSE_TYPE
     two_features = (
         b"\x03\x11metadata.version\x00\x1b\x00\x01\x00\x14transaction.version\x00\x02\x00\x00\x00"
     )
     tagged = b"\x01\x02" + bytes([len(two_features)]) + two_features
     raw = b"\x00\x00" + b"\x02\x00\x00\x00\x00\x00\x0d\x00" + b"\x00\x00\x00\x00" + tagged
-    assert finalized_features(answer.decode(BytesIO(raw))) == {
+    assert features_of(FeaturesRequest_v3.RESPONSE_TYPE.decode(BytesIO(raw))) == {
         "metadata.version": 27,
         "transaction.version": 2,
     }

@@ -179,3 +179,13 @@ def test_nothing_that_steers_a_terminal_is_printed() -> None:
     assert printable(text) == "a\tb\nc\ufffd]0;owned\ufffd\ufffd31m\ufffd\ufffddcba\ufffd"
     for good in ("👩\u200d🚀", "می\u200cخواهم", "naïve", "e\u0301"):
         assert printable(good) == good
+
+
+async def test_a_frame_that_a_terminal_does_not_know_is_passed_over() -> None:
+    terminal = Terminal("http://127.0.0.1:9", "")
+    for frame in (b"", b"<html>", b"[]", b'{"type":"weather"}', b'{"type":"notice"}'):
+        await terminal.chat.take(frame)
+    assert terminal.seen == []
+    newer = '{"type":"notice","code":"llm_away","text":"away","until":"9:00"}'
+    await terminal.chat.take(newer)
+    assert terminal.seen == [("", "away")]

@@ -19,9 +19,9 @@ from chat.llm_sse import (
 
 STREAM = (
     b': hello\n\ndata: {"a":\ndata: 1}\n\nevent: x\r\ndata: zwei \xc3\xbc\r\n\r\ndata:drei\r\r'
-    b"data\n\nid: 3\n\ndata: [DONE]\n\n"
+    b"data: vier\r\ndata: 4\r\n\r\ndata\n\nid: 3\n\ndata: [DONE]\n\n"
 )
-EVENTS = ['{"a":\n1}', "zwei ü", "drei", "[DONE]"]
+EVENTS = ['{"a":\n1}', "zwei ü", "drei", "vier\n4", "[DONE]"]
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=20))
@@ -55,9 +55,10 @@ def feed_for_ever(part: bytes) -> None:
         reader.feed(part)
 
 
-def test_a_long_line_at_once() -> None:
+@pytest.mark.parametrize("field", [b"data: ", b": ", b""])
+def test_a_long_line_at_once(field: bytes) -> None:
     with pytest.raises(LlmFailed):
-        EventReader().feed(b"data: " + b"x" * MAX_LINE_BYTES + b"\n\n")
+        EventReader().feed(field + b"x" * MAX_LINE_BYTES + b"y\n\n")
 
 
 CHUNKS = {

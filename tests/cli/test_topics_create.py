@@ -26,6 +26,6 @@ def test_it_creates_then_finds_all_ready_then_says_what_differs(kafka_bootstrap:
     every = len(topic_specs(KafkaSettings(), WorkerSettings()))
     assert states[0] == {"created": every}
     assert states[1] == {"ready": every}
-    alone = 3  # tree.versions, tree.snapshots and prompt.sets have one partition
+    alone = 4  # tree.versions, tree.snapshots, prompt.sets and learner.dlq.settled
     assert states[2] == {"ready": alone, "differs": every - alone}
     assert "learner.events" in third.stderr

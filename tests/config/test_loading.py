@@ -73,12 +73,49 @@ def test_a_wrong_setting_is_named_with_where_it_came_from(
         load_settings(flags, None)
 
 
-def test_a_wrong_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LEARNER_KAFKA", '{"sasl_password": ["correct horse"]}')
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEARNER_KAFKA", '{"sasl_password": ["correct horse"]}'),
+        ("LEARNER_CHAT", '{"token_secret": ["correct horse"]}'),
+        ("LEARNER_CHAT", '["correct horse"]'),
+        ("LEARNER_RESPONDER", '{"llm_key": {"is": "correct horse"}}'),
+        ("LEARNER_RESPONDER__LLM_URL", "https://u:correct horse@h/v1"),
+        ("LEARNER_RESPONDER__LLM_URL", "u:correct horse@h/v1"),
+        ("LEARNER_RESPONDER__LLM_URL", "https://u:correct horse/v1"),
+        ("LEARNER_RESPONDER__LLM_URL", "https://u:correct horse@h\u2100/v1"),
+        ("LEARNER_POSTGRES__URL", "postgresql://h/d?password=correct horse"),
+    ],
+)
+def test_a_password_in_a_wrong_place_is_not_shown(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSetting) as error:
         load_settings(env_file=None)
-    assert "SASL_PASSWORD" in str(error.value)
+    assert name in str(error.value)
     assert "horse" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://learner@h/d",
+        "mongodb://a:27017,b:27018/d?replicaSet=r",
+        "redis://[::1]:6379/0",
+        "unix:///run/redis.sock",
+        "https://h",
+    ],
+)
+def test_addresses_of_every_kind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEARNER_REDIS__URL", url)
+    assert load_settings(env_file=None).redis.url == url
+
+
+def test_a_value_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEARNER_KAFKA__BOOTSTRAP_SERVERS", "kafka\udcff:9092")
+    with pytest.raises(InvalidSetting, match=r"LEARNER_KAFKA__BOOTSTRAP_SERVERS .*UTF-8"):
+        load_settings(env_file=None)
 
 
 def test_variables_are_named_by_their_place() -> None:

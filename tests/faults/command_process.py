@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -14,15 +15,25 @@ from pydantic import SecretStr
 from config.loading import variable
 from config.settings import Settings
 
+_ROOT = Path(__file__).parents[2]
+_FINDS_TESTS = {"PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'tests'}"}
+"""In this order: tests/config is no config."""
+
 
 class CommandProcess:
-    """``learner COMMAND …`` with exactly these settings; what it says goes to the file ``log``."""
+    """``learner COMMAND …`` with exactly these settings; what it says goes to the file ``log``.
 
-    def __init__(self, command: str, settings: Settings, log: Path) -> None:
+    ``fault``: variables of `faults.command_at_a_moment`, which then runs it.
+    """
+
+    def __init__(
+        self, command: str, settings: Settings, log: Path, fault: Mapping[str, str] | None = None
+    ) -> None:
+        module = "faults.command_at_a_moment" if fault else "cli.main"
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", *command.split()],
-                env=environment(settings),
+                [sys.executable, "-m", module, *command.split()],
+                env={**environment(settings), **(_FINDS_TESTS | fault if fault else {})},
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -43,6 +54,12 @@ class CommandProcess:
             subprocess.TimeoutExpired: it did not end in time.
         """
         return self._process.wait(seconds)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it was stopped, by whomever."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def terminate(self, seconds: float = 30) -> int:
         """Asks it to stop; its exit code."""

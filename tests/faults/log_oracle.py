@@ -16,39 +16,97 @@ from agents.prompt_sets import prompts_in
 from config.seed_trees import seed_trees
 from faults.committed_records import committed_records
 from schemas.state import encode
+from simulation.disturbance import event_id_of, routing_key
 from streams.batch import Source, process
 from streams.decode import Record
 from streams.rules import Rules
 from streams.scoring import compile_tree
 from streams.tables import TABLE_NAMES, MemoryTables, encode_value
 
+RECORDS = (topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS)
+
+
+class Difference(NamedTuple):
+    """One row or record that is not as it must be; ``place``: partition and offset on
+    ``learner.events`` around which it happened."""
+
+    what: str
+    id: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.id} at {self.place}"
+
 
 class Compared(NamedTuple):
     """Nothing lost, doubled or different is what every fault test asserts."""
 
     events: int
-    lost: list[str]
-    doubled: list[str]
-    different: list[str]
+    lost: list[Difference]
+    doubled: list[Difference]
+    different: list[Difference]
 
     def assert_exact(self) -> None:
-        found = {"lost": self.lost, "doubled": self.doubled, "different": self.different}
-        assert not any(found.values()), {
-            kind: (len(names), sorted(names)[:5]) for kind, names in found.items()
-        }
+        assert not any(self[1:]), self.told()
+
+    def told(self, most: int = 5) -> str:
+        """How many of each, and the first ones, by place."""
+        return "\n".join(
+            f"{kind}: {len(found)}" + "".join(f"\n  {one}" for one in sorted(found)[:most])
+            for kind, found in zip(self._fields[1:], self[1:], strict=True)
+        )
 
 
-def compare_with_replay(bootstrap: str, partitions: int, app_id: str = "learner") -> Compared:
-    """The tables, decisions, examples and dead letters on Kafka against a replay of the log."""
-    expected_rows: dict[str, bytes] = {}
-    expected_records: dict[str, dict[str, bytes]] = {
-        topics.DECISIONS: {},
-        topics.EXAMPLES: {},
-        topics.DEAD_LETTERS: {},
-    }
+class Rows(NamedTuple):
+    """What should be, or is, on Kafka: by kind (a table or topic), then by key or id."""
+
+    tables: dict[str, dict[str, bytes]]
+    records: dict[str, dict[str, list[bytes]]]
+
+
+def compare_with_replay(
+    bootstrap: str,
+    partitions: int,
+    app_id: str = "learner",
+    bad: set[tuple[int, int]] | None = None,
+) -> Compared:
+    """The tables, decisions, examples and dead letters on Kafka against a replay of the log.
+
+    ``bad``: where bad records were sent, if known; each must have its dead letter, and beside them
+    only events that came too late.
+    """
+    log = committed_records(bootstrap, topics.EVENTS, partitions)
+    found = Rows(
+        _tables(bootstrap, partitions, app_id),
+        {t: _by_id(committed_records(bootstrap, t, partitions)) for t in RECORDS},
+    )
+    return compared(log, found, bad)
+
+
+def compared(
+    log: Mapping[int, list[Message]], found: Rows, bad: set[tuple[int, int]] | None = None
+) -> Compared:
+    """What is found against what a replay of the log makes."""
+    expected = _replayed(log)
+    places = _Places(log)
+    all_ = Compared(sum(map(len, log.values())), [], [], [])
+    for what, rows in expected.tables.items():
+        _differences(all_, what, rows, found.tables[what], places)
+    for what, records in expected.records.items():
+        first = {id_: values[0] for id_, values in found.records[what].items()}
+        must = {id_: values[0] for id_, values in records.items()}
+        _differences(all_, what, must, first, places)
+        twice = [(id_, values) for id_, values in found.records[what].items() if len(values) > 1]
+        all_.doubled.extend(Difference(what, id_, places.of(id_, vs[1])) for id_, vs in twice)
+    if bad is not None:
+        _letters_against(bad, found.records[topics.DEAD_LETTERS], all_)
+    return all_
+
+
+def _replayed(log: Mapping[int, list[Message]]) -> Rows:
+    expected = Rows({name: {} for name in TABLE_NAMES}, {topic: {} for topic in RECORDS})
     trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
     rules = Rules(prompts=prompts_in(None))
-    log = committed_records(bootstrap, topics.EVENTS, partitions)
     for partition, messages in log.items():
         tables = MemoryTables()
         source = Source(topics.EVENTS, partition)
@@ -56,23 +114,30 @@ def compare_with_replay(bootstrap: str, partitions: int, app_id: str = "learner"
         tables.apply(batch.tables.changed)
         for name in TABLE_NAMES:
             for key, value in tables.values[name].items():
-                expected_rows[f"{name}:{key}"] = encode_value(value)
+                expected.tables[name][key] = encode_value(value)
+        decisions, examples, letters = (expected.records[topic] for topic in RECORDS)
         for decision in batch.decisions:
-            expected_records[topics.DECISIONS][decision.decision_id] = encode(decision)
+            decisions.setdefault(decision.decision_id, []).append(encode(decision))
         for example in batch.examples:
-            expected_records[topics.EXAMPLES][example.example_id] = encode(example)
+            examples.setdefault(example.example_id, []).append(encode(example))
         for letter in batch.dead_letters:
             raw = letter.model_dump_json().encode()
-            expected_records[topics.DEAD_LETTERS][letter.dead_letter_id] = raw
-    lost, doubled, different = _differences(expected_rows, _tables(bootstrap, partitions, app_id))
-    for topic, expected in expected_records.items():
-        found = _by_id(committed_records(bootstrap, topic, partitions))
-        there = {id_: values[0] for id_, values in found.items()}
-        more = _differences(expected, there)
-        lost += more[0]
-        doubled += more[1] + [id_ for id_, values in found.items() if len(values) > 1]
-        different += more[2]
-    return Compared(sum(map(len, log.values())), lost, doubled, different)
+            letters.setdefault(letter.dead_letter_id, []).append(raw)
+    return expected
+
+
+def _letters_against(
+    bad: set[tuple[int, int]], letters: Mapping[str, list[bytes]], all_: Compared
+) -> None:
+    answered = {}
+    for raw in (values[0] for values in letters.values()):
+        letter = orjson.loads(raw)
+        answered[letter["partition"], letter["offset"]] = letter["reason"]
+    for partition, offset in bad - answered.keys():
+        all_.lost.append(Difference("bad record", "", _place(partition, offset)))
+    for (partition, offset), reason in answered.items():
+        if reason != "too_late" and (partition, offset) not in bad:
+            all_.different.append(Difference("good record", reason, _place(partition, offset)))
 
 
 def outcomes(bootstrap: str, partitions: int) -> Counter[str]:
@@ -80,32 +145,73 @@ def outcomes(bootstrap: str, partitions: int) -> Counter[str]:
     return Counter(
         {
             topic: sum(map(len, committed_records(bootstrap, topic, partitions).values()))
-            for topic in (topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS)
+            for topic in RECORDS
         }
     )
 
 
+class _Places:
+    """Where on ``learner.events`` a row or record comes from."""
+
+    def __init__(self, log: Mapping[int, list[Message]]) -> None:
+        self._log = log
+        self._events: dict[str, str] = {}
+
+    def of(self, key: str, raw: bytes) -> str:
+        try:
+            body: dict[str, Any] = orjson.loads(raw)
+        except orjson.JSONDecodeError:  # a page of ids
+            return self._event(key.partition("|")[0])
+        if "event_id" in body:
+            return self._event(body["event_id"])
+        if "offset" not in body:
+            return self._event(body.get("user_id", ""))
+        if "partition" in body:
+            return _place(body["partition"], body["offset"])
+        return f"{self._event(body['user_id'])} (folded up to {body['offset']})"
+
+    def _event(self, id_: str) -> str:
+        """Where an event or a learner is first seen; asked only if something is wrong."""
+        if not self._events:
+            for partition, messages in self._log.items():
+                for message in messages:
+                    line = message.value() or b""
+                    for name in (event_id_of(line), routing_key(line).decode("latin-1")):
+                        self._events.setdefault(name, _place(partition, message.offset()))
+        return self._events.get(id_, "?")
+
+
+def _place(partition: int, offset: int) -> str:
+    return f"{partition}/{offset}"
+
+
 def _differences(
-    expected: Mapping[str, bytes], found: Mapping[str, bytes]
-) -> tuple[list[str], list[str], list[str]]:
-    lost = [key for key in expected if key not in found]
-    extra = [key for key in found if key not in expected]
-    different = [key for key in expected if key in found and found[key] != expected[key]]
-    return lost, extra, different
+    all_: Compared,
+    what: str,
+    expected: Mapping[str, bytes],
+    found: Mapping[str, bytes],
+    places: _Places,
+) -> None:
+    for key in expected.keys() | found.keys():
+        must, is_ = expected.get(key), found.get(key)
+        if must == is_:
+            continue
+        kind = all_.lost if is_ is None else all_.doubled if must is None else all_.different
+        kind.append(Difference(what, key, places.of(key, is_ or must or b"")))
 
 
-def _tables(bootstrap: str, partitions: int, app_id: str) -> dict[str, bytes]:
-    rows: dict[str, bytes] = {}
+def _tables(bootstrap: str, partitions: int, app_id: str) -> dict[str, dict[str, bytes]]:
+    rows: dict[str, dict[str, bytes]] = {name: {} for name in TABLE_NAMES}
     for name in TABLE_NAMES:
         changelog = topics.changelog(app_id, name)
         for messages in committed_records(bootstrap, changelog, partitions).values():
             for message in messages:
-                key = f"{name}:{(message.key() or b'').decode()}"
+                key = (message.key() or b"").decode()
                 if message.value() is None:
-                    rows.pop(key, None)
+                    rows[name].pop(key, None)
                 else:
-                    rows[key] = message.value()
-    rows.pop(f"seen:{POSITION_KEY.decode()}", None)  # no state of any learner
+                    rows[name][key] = message.value()
+    rows["seen"].pop(POSITION_KEY.decode(), None)  # no state of any learner
     return rows
 
 

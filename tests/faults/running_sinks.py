@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,13 +33,14 @@ class Sinks:
         self.processes = {store: self.start(store) for store in STORES}
         self.worker = CommandProcess("worker", settings, folder / "worker.log")
 
-    def start(self, store: str) -> CommandProcess:
-        return CommandProcess(f"sink {store}", self._settings, self._folder / f"{store}.log")
+    def start(self, store: str, fault: Mapping[str, str] | None = None) -> CommandProcess:
+        log = self._folder / f"{store}.log"
+        return CommandProcess(f"sink {store}", self._settings, log, fault)
 
-    def kill_and_start(self, store: str) -> None:
+    def kill_and_start(self, store: str, fault: Mapping[str, str] | None = None) -> None:
         assert self.processes[store].alive, (self._folder / f"{store}.log").read_text()[-2000:]
         self.processes[store].kill()
-        self.processes[store] = self.start(store)
+        self.processes[store] = self.start(store, fault)
 
     def assert_alive(self) -> None:
         for store, process in self.processes.items():

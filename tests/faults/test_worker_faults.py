@@ -1,128 +1,59 @@
-"""Workers killed, frozen, joined and left under load: afterwards nothing is lost or doubled.
+"""A short run of each fault of workers: nothing is lost, doubled or different.
 
-Each case is data: what is done to the workers, step by step, while events come in. Afterwards
-tables, decisions, examples and dead letters on Kafka are compared with a replay of the log.
+`make faults` runs the same at length; what a fault is stands in `faults.catalogue`.
 """
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-from typing import NamedTuple
+import os
+import random
+from collections.abc import Callable
 
 import pytest
 
-from config.settings import Settings
-from faults.command_process import CommandProcess
-from faults.committed_records import lag
-from faults.load import Load
-from faults.log_oracle import compare_with_replay
+from faults import catalogue
+from faults.worker_fault import WorkerFault, drawn
+from servers.kafka import Kafka
 
-SESSION_SECONDS = 10
-
-
-class Case(NamedTuple):
-    """``steps``: ``start N``, ``works N`` (it has taken a partition over), ``kill N``,
-    ``freeze N``, ``wake N``, ``stop N``, ``wait S``."""
-
-    name: str
-    events: int
-    rate: float
-    steps: tuple[str, ...]
-
-
-CASES = (
-    Case("undisturbed", 4_000, 1_500, ("start 0",)),
-    Case(
-        "killed in mid-stream, three times",
-        9_000,
-        900,
-        (
-            *("start 0", "wait 4", "kill 0", "start 1", "wait 3", "kill 1"),
-            *("start 2", "wait 2", "kill 2", "start 3"),
-        ),
-    ),
-    Case(
-        "a second worker joins and leaves",
-        12_000,
-        600,
-        ("start 0", "wait 4", "start 1", "works 1", "wait 3", "stop 1", "wait 2"),
-    ),
-    Case(
-        "frozen until its partitions have moved, and woken",
-        18_000,
-        600,
-        (
-            *("start 0", "start 1", "works 0", "works 1", "freeze 0"),
-            *(f"wait {SESSION_SECONDS + 6}", "wake 0", "wait 3"),
-        ),
-    ),
+SEED = int(os.environ.get("FAULT_SEED", "7"))
+SHORT = (
+    (catalogue.WORKER_KILLED, len(catalogue.WORKER_KILLED.ways)),
+    (catalogue.WORKER_FROZEN, 2),
+    (catalogue.WORKER_STOPPED, 2),
+    (catalogue.WORKERS_JOIN_AND_LEAVE, 1),
+    (catalogue.COMPACTION, 2),
+    (catalogue.PARTITIONS_64, 1),
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_nothing_is_lost_or_doubled(case: Case, fresh_kafka: Settings, tmp_path: Path) -> None:
-    load = Load(fresh_kafka.kafka.bootstrap_servers, case.events, case.rate, seed=len(case.name))
-    workers: dict[str, CommandProcess] = {}
-    try:
-        load.start()
-        for step in case.steps:
-            _do(step, workers, fresh_kafka, tmp_path)
-        load.wait()
-        _wait_until_read(fresh_kafka, workers, tmp_path)
-    finally:
-        load.stop()
-        load.wait()  # the next case has these topics anew
-        for worker in workers.values():
-            worker.kill()
-    compared = compare_with_replay(
-        fresh_kafka.kafka.bootstrap_servers,
-        fresh_kafka.kafka.partitions,
-        fresh_kafka.worker.app_id,
-    )
-    assert compared.events == case.events
-    compared.assert_exact()
+@pytest.mark.parametrize(("fault", "rounds"), SHORT, ids=lambda value: getattr(value, "name", ""))
+def test_nothing_is_lost_or_doubled(fault: WorkerFault, rounds: int, kafka_bootstrap: str) -> None:
+    outcome = fault.run(kafka_bootstrap, rounds, SEED, progress=print)
+    print(outcome.compared.events, outcome.notes)
+    outcome.compared.assert_exact()
+    assert outcome.rounds >= rounds
 
 
-def _do(step: str, workers: dict[str, CommandProcess], settings: Settings, folder: Path) -> None:
-    action, argument = step.split()
-    match action:
-        case "wait":
-            time.sleep(float(argument))
-        case "start":
-            workers[argument] = CommandProcess(
-                "worker", settings, folder / f"worker-{argument}.log"
-            )
-        case "works":
-            _wait_until_working(workers[argument], folder / f"worker-{argument}.log")
-        case "kill":
-            workers[argument].kill()
-        case "freeze":
-            workers[argument].freeze()
-        case "wake":
-            workers[argument].wake()
-        case "stop":
-            assert workers[argument].terminate() == 0
+def test_the_broker_killed_and_back(own_kafka: Callable[[], Kafka]) -> None:
+    kafka = own_kafka()
+    outcome = catalogue.BROKER_KILLED.run(kafka.bootstrap, 1, SEED, kafka, print)
+    outcome.compared.assert_exact()
 
 
-def _wait_until_working(worker: CommandProcess, log: Path, seconds: float = 60) -> None:
-    ends = time.monotonic() + seconds
-    while "partition taken over" not in log.read_text():
-        assert worker.alive, log.read_text()[-2000:]
-        assert time.monotonic() < ends, log.read_text()[-2000:]
-        time.sleep(0.1)
+def test_tombstones_in_the_changelog(kafka_bootstrap: str) -> None:
+    outcome = catalogue.TOMBSTONES.run(kafka_bootstrap, 1, SEED, progress=print)
+    outcome.compared.assert_exact()
+    assert outcome.notes["tombstones"] > 0
 
 
-def _wait_until_read(
-    settings: Settings, workers: dict[str, CommandProcess], folder: Path, seconds: float = 90
-) -> None:
-    """Until every event's offset is committed; a worker that left is started again, as is usual."""
-    ends = time.monotonic() + seconds
-    while (behind := lag(settings)) > 0:
-        if time.monotonic() > ends:
-            logs = "".join(file.read_text()[-2000:] for file in sorted(folder.glob("*.log")))
-            pytest.fail(f"{behind} events are still not read after {seconds} s\n{logs}")
-        if not any(worker.alive for worker in workers.values()):
-            name = f"again-{len(workers)}"
-            workers[name] = CommandProcess("worker", settings, folder / f"worker-{name}.log")
-        time.sleep(0.5)
+def test_a_seed_draws_the_same_steps() -> None:
+    step = "start a|b kill sent 1..150"
+    first, again = (drawn(step, random.Random(3)) for _ in range(2))
+    assert first == again
+    word, slot, *_, nth = first.split()
+    assert (word, slot in "ab", 1 <= int(nth) <= 150) == ("start", True, True)
+    assert 0.2 <= float(drawn("wait 0.2..3", random.Random(3)).split()[1]) <= 3
+
+
+def test_the_catalogue_names_each_fault_once() -> None:
+    assert all(fault.name == name and fault.asked >= 5 for name, fault in catalogue.FAULTS.items())

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from agents.metrics import ProcessMetrics
 from agents.metrics_api import ApiMetrics
@@ -17,12 +18,17 @@ from agents.metrics_server import PORTS
 from agents.metrics_sink import SinkMetrics
 from agents.metrics_trainer import TrainerMetrics
 from agents.metrics_worker import WorkerMetrics
+from cli.main import app
+from config.loading import values, variable
 from config.settings import Settings
+from schemas.dead_letter import DeadLetterReason
+from sinks.registry import STORES
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config" / "prometheus"
 ALERTS = (SHIPPED / "alerts.yml").read_text()
 RECORDING = (SHIPPED / "recording.yml").read_text()
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 DASHBOARD = json.loads((ROOT / "config" / "grafana" / "learner.json").read_text())
 NAMES = re.findall(r"- alert: (\w+)", ALERTS)
 RECORDED = set(re.findall(r"- record: (\S+)", RECORDING))
@@ -84,6 +90,34 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(name: str) -> None:
     for said in ("severity: ", "summary: ", "description: ", "runbook: "):
         assert said in rule, said
     assert re.search(r"severity: (critical|warning)\b", rule)
+
+
+def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert() -> None:
+    assert re.findall(r"^## (.*)$", RUNBOOK, re.M) == NAMES
+    assert re.findall(r"runbook_url: (.*)", ALERTS) == [
+        f"docs/operations.md#{name.lower()}" for name in NAMES
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_section_of_the_runbook_says_what_it_means_and_what_to_do(name: str) -> None:
+    section = RUNBOOK.partition(f"## {name}\n")[2].partition("\n#")[0]
+    assert "**Means.** " in section
+    assert "**Do.** " in section
+
+
+def test_the_runbook_names_commands_metrics_alerts_and_settings_that_there_are() -> None:
+    commands = set(re.findall(r"`learner ([a-z]+)(?: ([a-z-]+))?", RUNBOOK))
+    assert len(commands) > 10
+    for command in commands:
+        words = [word for word in command if word and word not in STORES]
+        assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0, command
+    assert asked(RUNBOOK) - RECORDED <= {re.sub(r"_(bucket|sum|count)$", "", n) for n in declared()}
+    assert set(re.findall(r"\bLearner[A-Z]\w+", RUNBOOK)) == set(NAMES)
+    known = {variable(value.name) for value in values(Settings(_env_file=None), {}, None)}
+    assert set(re.findall(r"LEARNER_\w+__\w+", RUNBOOK)) <= known
+    reasons = set(re.findall(r"--reason ([a-z_]+)", RUNBOOK))
+    assert reasons <= set(DeadLetterReason)
 
 
 def test_alerts_and_recordings_are_about_metrics_that_there_are() -> None:

@@ -97,6 +97,7 @@ def test_we_only_read_events_and_never_read_decisions_back(document: Document) -
         does.setdefault(channel, set()).add(operation["action"])
     assert does["events"] == {"receive"}
     assert does["decisions"] == does["deadLetters"] == {"send"}
+    assert does["settledLetters"] == {"send", "receive"}
     assert does["treeExamples"] == does["treeVersions"] == {"send", "receive"}
 
 

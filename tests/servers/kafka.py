@@ -30,7 +30,7 @@ from confluent_kafka.admin import AdminClient
 from servers.kafka_jars import KAFKA_VERSION, ServerUnavailable, java, kafka_jars
 
 _MEGABYTE = 1_048_576
-_START_SECONDS = 60
+_START_SECONDS = 120
 SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A broker of the tests has two cores for all, and minutes to live: no time for the second
 compiler."""

@@ -10,8 +10,6 @@ import contextlib
 import json
 import shutil
 import stat
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +19,13 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 
 from config.settings import MongodbSettings
+from servers.go_build import built_once, run_tool
 from servers.kafka import docker_answers
-from servers.kafka_jars import ServerUnavailable, only_one
 from servers.store_server import ChildServer, ContainerServer, StoreServer
 
 FERRETDB_VERSION = "1.24.2"
 _MODULE = f"github.com/FerretDB/FerretDB@v{FERRETDB_VERSION}"
 _IMAGE = "mongo:8"
-_BUILD_SECONDS = 900
 _SOURCE = Path(__file__).parent / "ferretdb"
 _TOOLS = Path(__file__).parents[2] / ".tools" / "ferretdb"
 
@@ -75,55 +72,20 @@ def ferretdb() -> Path:
     Raises:
         ServerUnavailable: no Go, no ``patch``, or they could not build it.
     """
-    program = _TOOLS / FERRETDB_VERSION / "ferretdb"
-    with only_one(_TOOLS):
-        if not program.is_file():
-            _build_into(program)
-    return program
-
-
-def _build_into(program: Path) -> None:
-    for tool in ("go", "patch"):
-        if shutil.which(tool) is None:
-            raise ServerUnavailable(f"no {tool} on the PATH to build FerretDB", possible=False)
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_TOOLS) as scratch:
-        _build(Path(scratch)).replace(program)
+    return built_once("FerretDB", _TOOLS / FERRETDB_VERSION / "ferretdb", ("go", "patch"), _build)
 
 
 def _build(scratch: Path) -> Path:
     ours, patched = scratch / "ours", scratch / "patched"
     shutil.copytree(_SOURCE, ours)
-    fetched = _run(["go", "mod", "download", "-json", _MODULE], ours)
+    fetched = run_tool("FerretDB", ["go", "mod", "download", "-json", _MODULE], ours)
     shutil.copytree(json.loads(fetched)["Dir"], patched)
     for path in (patched, *patched.rglob("*")):  # the module cache is read-only
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
-    _run(["patch", "-p1", "-i", str(ours / "sqlite.patch")], patched)
-    _run(["go", "mod", "edit", f"-replace={_MODULE}={patched}"], ours)
-    _run(["go", "build", "-trimpath", "-o", "ferretdb", "."], ours)
+    run_tool("FerretDB", ["patch", "-p1", "-i", str(ours / "sqlite.patch")], patched)
+    run_tool("FerretDB", ["go", "mod", "edit", f"-replace={_MODULE}={patched}"], ours)
+    run_tool("FerretDB", ["go", "build", "-trimpath", "-o", "ferretdb", "."], ours)
     return ours / "ferretdb"
-
-
-def _run(command: list[str], folder: Path) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_BUILD_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        raise ServerUnavailable(
-            f"FerretDB was not built in {_BUILD_SECONDS} s: {command[:3]}", possible=True
-        ) from None
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["nothing said"]
-        raise ServerUnavailable(
-            f"FerretDB was not built: {command[:3]}: {said[-1][:200]}", possible=True
-        )
-    return done.stdout
 
 
 def _url(port: int) -> str:

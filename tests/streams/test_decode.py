@@ -53,6 +53,14 @@ BAD: dict[str, tuple[bytes, DeadLetterReason, str]] = {
     "NaN": (event(score=float("nan")), DeadLetterReason.INVALID_VALUE, "score"),
     "infinity": (event(duration=float("inf")), DeadLetterReason.INVALID_VALUE, "duration"),
     "out of range": (event(score=1.01), DeadLetterReason.INVALID_VALUE, "score"),
+    "beyond 53 bits": (
+        json.dumps(
+            {name: EVENT[name] for name in ("event_id", "user_id", "course_id", "occurred_at")}
+            | {"type": "course.enrolled", "previous_attempts": 2**53}
+        ).encode(),
+        DeadLetterReason.INVALID_VALUE,
+        "previous_attempts",
+    ),
     "missing user": (
         json.dumps({k: v for k, v in EVENT.items() if k != "user_id"}).encode(),
         DeadLetterReason.MISSING_FIELD,

@@ -1,0 +1,131 @@
+"""Every fault of the suite, by name: what is done, and how often issue 6 wants it done."""
+
+from __future__ import annotations
+
+from faults.broker_faults import BROKER_FAULTS
+from faults.fault import Fault
+from faults.sink_fault import SinkFault
+from faults.worker_fault import Way, WorkerFault
+
+_AT_BATCHES = "1..30"
+"""Batches after which a worker is hit: within its first seconds."""
+
+JOINED = ("works a", "start n", "ended a", "start a", "works n", "stop n")
+"""A second worker comes, which is what the first one dies of, and goes again."""
+
+WORKER_KILLED = WorkerFault(
+    "worker-killed",
+    "a worker's kill -9: at random, in a take-over, at each step of a batch, in a rebalance",
+    asked=200,
+    ways=(
+        Way(("start a", "works a", "wait 0.1..2.5", "kill a")),
+        Way((f"start a kill before {_AT_BATCHES}", "ended a")),
+        Way((f"start a kill sending {_AT_BATCHES}", "ended a")),
+        Way((f"start a kill sent {_AT_BATCHES}", "ended a")),
+        Way((f"start a kill committed {_AT_BATCHES}", "ended a")),
+        Way(("start a kill fenced 1..4", "ended a")),
+        Way(("start a kill restoring 1..800", "ended a")),
+        *(Way((f"start a kill {moment}", *JOINED)) for moment in ("rebalancing 2", "giving-up 1")),
+    ),
+)
+WORKER_FROZEN = WorkerFault(
+    "worker-frozen",
+    "two workers SIGSTOPped at a moment, past their session, and woken when a third has their work",
+    asked=60,
+    begin=("start c", "works c"),
+    ways=tuple(
+        Way(
+            (
+                *(f"start a freeze {one} 15..60", f"start b freeze {other} 15..60"),
+                *("frozen a", "frozen b", "wait 13..15", "wake a", "wake b", "wait 1..3"),
+                *("kill a", "kill b"),
+            ),
+            rounds=2,
+        )
+        for one, other in (("sent", "committed"), ("before", "sending"), ("sending", "sent"))
+    ),
+    together=12,
+    rate=300,
+)
+WORKER_STOPPED = WorkerFault(
+    "worker-stopped",
+    "SIGTERM under load: stopped within 10 s, and nothing handled again",
+    asked=30,
+    begin=("start a", "works a"),
+    ways=(Way(("wait 0.2..2", "stop a", "start a", "works a")),),
+)
+WORKERS_JOIN_AND_LEAVE = WorkerFault(
+    "workers-join-and-leave",
+    "1 → 3 → 1 workers under load, all in good order",
+    asked=30,
+    begin=("start n1", "works n1"),
+    ways=(
+        Way(("start n2", "start n3", "works n2", "works n3", "wait 0.2..1", "stop n2", "stop n3")),
+        Way(("start n2", "works n2", "start n3", "works n3", "wait 0.2..1", "stop n3", "stop n2")),
+    ),
+    together=6,
+    partitions=6,  # Faust gives nobody more than his share, rounded up: of 4 the third gets none
+)
+BROKER_KILLED = WorkerFault(
+    "broker-killed",
+    "the only broker's kill -9, and back after seconds",
+    asked=30,
+    begin=("start a", "works a"),
+    ways=(Way(("wait 0.5..3", "broker kill", "wait 0.5..6", "broker start", "caught-up")),),
+    together=6,
+    rate=300,
+)
+COMPACTION = WorkerFault(
+    "compaction-during-restore",
+    "changelogs compacted all the time, tombstones dropped, while workers are killed and restore",
+    asked=10,
+    begin=("compact", "start a", "works a", "wait 4"),
+    ways=(
+        Way((f"start a kill committed {_AT_BATCHES}", "ended a")),
+        Way(("start a kill restoring 1..200", "ended a")),
+        Way(("start a", "works a", "wait 0.1..2", "kill a")),
+    ),
+    together=10,
+    rate=400,
+)
+TOMBSTONES = WorkerFault(
+    "tombstones",
+    "restores from changelogs that tell of deleted keys",
+    asked=10,
+    begin=("start a", "works a", "wait 5"),
+    ways=COMPACTION.ways,
+    together=10,
+    rate=400,
+)
+PARTITIONS_64 = WorkerFault(
+    "64-partitions",
+    "kill -9 of one of two workers that share 64 partitions",
+    asked=10,
+    begin=("start b", "works b"),
+    ways=(
+        Way((f"start a kill sent {_AT_BATCHES}", "ended a")),
+        Way(("start a", "works a", "wait 0.5..2", "kill a")),
+        Way(("start a kill restoring 1..200", "ended a")),
+    ),
+    together=10,
+    partitions=64,
+)
+SINK_KILLED = SinkFault(
+    "sink-killed", "each store's sink in turn, kill -9 before its write, after it, at random", 30
+)
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        WORKER_KILLED,
+        WORKER_FROZEN,
+        WORKER_STOPPED,
+        WORKERS_JOIN_AND_LEAVE,
+        BROKER_KILLED,
+        COMPACTION,
+        TOMBSTONES,
+        PARTITIONS_64,
+        SINK_KILLED,
+        *BROKER_FAULTS,
+    )
+}

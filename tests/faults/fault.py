@@ -1,0 +1,72 @@
+"""What a fault of the suite is: a name, and rounds that end in a comparison."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from agents.topic_admin import create_topics
+from config.settings import KafkaSettings, MetricsSettings, Settings, WorkerSettings
+from faults.log_oracle import Compared
+from servers.kafka import Kafka
+from servers.kafka_topics import delete_topics, wait_for_leaders
+
+Progress = Callable[[str], None]
+
+
+class Outcome(NamedTuple):
+    """What was found after ``rounds``; ``notes``: figures that belong to one fault only."""
+
+    rounds: int
+    compared: Compared
+    seconds: float
+    notes: dict[str, float]
+
+
+class Fault(Protocol):
+    """``asked``: rounds that issue 6 wants; ``together`` of them share one log and one comparison.
+
+    Its input and its steps follow from the seed.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+    @property
+    def asked(self) -> int: ...
+    @property
+    def together(self) -> int: ...
+
+    def run(
+        self, bootstrap: str, rounds: int, seed: int, broker: Kafka | None, progress: Progress
+    ) -> Outcome:
+        """At least ``rounds`` rounds on topics of their own; ``broker``: to be killed."""
+        ...
+
+
+def on_fresh_topics(bootstrap: str, partitions: int = 4) -> Settings:
+    """Settings of a Kafka whose topics were made just now, and an ``app_id`` of the run's own."""
+    settings = Settings(
+        _env_file=None,
+        kafka=KafkaSettings(bootstrap_servers=bootstrap, partitions=partitions),
+        worker=WorkerSettings(app_id=f"f{uuid.uuid4().hex[:8]}"),
+        metrics=MetricsSettings(port=0),
+    )
+    delete_topics(bootstrap)
+    made = asyncio.run(create_topics(settings))
+    wait_for_leaders(bootstrap, [report.topic for report in made])
+    return settings
+
+
+def runs(
+    fault: Fault, kafka: Kafka, rounds: int, seed: int, progress: Progress
+) -> Iterator[Outcome]:
+    """As many runs as the rounds need, each with the next seed."""
+    while rounds > 0:
+        outcome = fault.run(kafka.bootstrap, min(fault.together, rounds), seed, kafka, progress)
+        yield outcome
+        rounds -= outcome.rounds
+        seed += 1
