@@ -1,5 +1,5 @@
 # make demo    a simulated class through the whole stream, no server needed
-# make test    all tests, in WORKERS=4 processes, on servers that it starts (Docker, or installed)
+# make test    tests in WORKERS=4 processes, on servers they start; ARGS="-m long" for the long ones
 # make bench   throughput, delivery, chat and sinks, each on real servers; ARGS="--only delivery"
 # make fuzz    inputs that break a decoder, looked for by coverage (DECODER=event SECONDS=120)
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)

@@ -1,4 +1,4 @@
-"""Which features a Kafka cluster has in force, by a request that aiokafka has in no such version."""
+"""Which features a Kafka cluster has in force, asked in a version that aiokafka does not have."""
 
 from __future__ import annotations
 

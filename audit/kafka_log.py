@@ -8,22 +8,26 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader, connection
 from agents.prompt_sets import published_sets
 from agents.topic_reader import partitions_of, read_topic
 from agents.topics import ADOPTIONS, EVENTS, TREE_VERSIONS
-from audit.expectation import PromptSets, Versions
+from agents.tree_versions import tree_on
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings
 from schemas.adoption import TreeAdoption, adoption_adapter
 from schemas.errors import InvalidInput
-from schemas.tree import TreeDocument
+from streams.decided_replay import Decided, PromptSets, Versions
 from streams.decode import Record
+
+log = structlog.get_logger(__name__)
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -106,7 +110,8 @@ class KafkaLog:
         if begin > 0:
             raise InvalidInput(
                 f"{tp.topic} partition {tp.partition} begins at offset {begin}: Kafka has dropped "
-                "what came before (retention), so what it led to cannot be worked out again"
+                "what came before (retention), so what it led to cannot be worked out again; "
+                "`learner audit worker` says what can still be compared"
             )
         self._reader.seek(tp, begin)
         while await self._reader.position(tp) < end:
@@ -115,12 +120,20 @@ class KafkaLog:
             if records:
                 yield records
 
+    async def decided(self) -> Decided:
+        """What decided which events."""
+        # In this order: what an adoption names was on its topic before it, or with it.
+        adoptions = await self.adoptions()
+        return Decided(adoptions, await self.versions(), await self.prompt_sets())
+
     async def versions(self) -> Versions:
-        """Every tree version; of two with one number the first, which is the one that decided."""
+        """Every tree version; of two with one number the first, which is the one that decided.
+
+        What is none is passed over with a warning, as by those who decide.
+        """
         known = {(tree.tree_id, tree.version): tree for tree in seed_trees().values()}
         async for record in read_topic(self._kafka, TREE_VERSIONS):
-            if record.value:
-                tree = TreeDocument.model_validate_json(record.value)
+            if (tree := tree_on(record)) is not None:
                 known.setdefault((tree.tree_id, tree.version), tree)
         return known
 
@@ -132,8 +145,12 @@ class KafkaLog:
         """By partition of ``learner.events``, in order."""
         found: dict[int, list[TreeAdoption]] = {}
         async for record in read_topic(self._kafka, ADOPTIONS):
-            adoption = adoption_adapter.validate_json(record.value)
-            found.setdefault(adoption.partition, []).append(adoption)
+            try:
+                adoption = adoption_adapter.validate_json(record.value or b"")
+            except ValidationError:
+                log.warning("record on tree.adoptions is no adoption", offset=record.offset)
+            else:
+                found.setdefault(adoption.partition, []).append(adoption)
         return found
 
 

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+import structlog
+from pydantic import ValidationError
+
 from agents.facilitator_partition import group_of as facilitator_group
 from agents.sink import group_of, seed_records, topic_names
 from agents.sink_records import made_record, record_of_event
@@ -45,6 +48,8 @@ from schemas.state import encode
 from sinks.contract import SinkRecord
 
 Step = Callable[[str], object]
+
+log = structlog.get_logger(__name__)
 
 _REFUSABLE = (
     *(EVENTS, DECISIONS, CHAT, DELIVERY_LOG, EXAMPLES, TREE_VERSIONS, PROMPT_SETS),
@@ -195,28 +200,20 @@ class _Audit:
 
     async def records(self, ends: Offsets) -> AsyncIterator[tuple[int, SinkRecord]]:
         """Every record that must have come of the log up to ``ends``, versions first."""
-        # In this order: what an adoption names was on its topic before it, or with it.
-        adoptions = await self._log.adoptions()
-        versions, prompt_sets = await self._log.versions(), await self._log.prompt_sets()
+        decided = await self._log.decided()
         for seed in seed_records():
             yield ALWAYS, seed
-        for tree in versions.values():
+        for tree in decided.versions.values():
             if tree.version:
                 raw = tree.model_dump_json().encode()
                 yield ALWAYS, made_record(TREE_VERSIONS, 0, -1, None, raw)
-        for adoption in (told for adopted in adoptions.values() for told in adopted):
-            if adoption.prompt_version in prompt_sets:
-                raw = encode(prompt_sets[adoption.prompt_version])
+        for adoption in (told for adopted in decided.adoptions.values() for told in adopted):
+            if adoption.prompt_version in decided.prompt_sets:
+                raw = encode(decided.prompt_sets[adoption.prompt_version])
                 made = made_record(PROMPT_SETS, adoption.partition, -1, None, raw)
                 yield adoption.offset, made
         for tp, end in sorted(ends.items()):
-            replay = PartitionReplay(
-                tp.partition,
-                adoptions.get(tp.partition, ()),
-                versions,
-                prompt_sets,
-                rules(self._settings.worker),
-            )
+            replay = PartitionReplay(tp.partition, decided, rules(self._settings.worker))
             async for records in self._log.records(tp, end):
                 for record in records:
                     for made in replay.take(as_event_record(record)):
@@ -231,7 +228,11 @@ class _Audit:
         """Dead letters that no replay of events can foretell, with their offsets: of sinks and of
         the facilitator."""
         async for record in read_topic(self._settings.kafka, DEAD_LETTERS):
-            letter = DeadLetter.model_validate_json(record.value)
+            try:
+                letter = DeadLetter.model_validate_json(record.value or b"")
+            except ValidationError:
+                log.warning("record on learner.dlq is no dead letter", offset=record.offset)
+                continue
             if letter.reason is DeadLetterReason.STORE_REFUSED or letter.topic != EVENTS:
                 made = made_record(DEAD_LETTERS, record.partition, -1, None, record.value)
                 yield letter, record.offset, made
@@ -245,7 +246,10 @@ class _Audit:
         if topic is None:
             return store, None
         if topic == EVENTS:
-            event = event_adapter.validate_json(letter.raw)
+            try:
+                event = event_adapter.validate_json(letter.raw)
+            except ValidationError:
+                return store, None
             return store, record_of_event(letter.partition, letter.offset, event)
         try:
             at = letter.partition, letter.offset, letter.key, letter.raw

@@ -1,4 +1,4 @@
-"""`learner audit`: are the stores in step with the log?"""
+"""`learner audit`: are the stores and the worker's own tables in step with the log?"""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ from rich.table import Table
 
 from cli.failures import FAILED
 from cli.json_lines import write_json
-from cli.options import AppId, EmbeddedFile, Kafka, Stores, settings_of, stores_of, utc
+from cli.options import AppId, EmbeddedFile, Kafka, settings_of, stores_of, utc
+from sinks.registry import STORES
 
 if TYPE_CHECKING:
     from audit.run import StoreReport
 
+_WORKER = "worker"
+
+Audited = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STORE…", help=f"{', '.join(STORES)}; {_WORKER}, for its own tables; or all."
+    ),
+]
 At = Annotated[datetime | None, typer.Option(help="UTC, by when Kafka recorded the event.")]
 
 
 def audit(
     ctx: typer.Context,
-    stores: Stores,
+    stores: Audited,
     since: At = None,
     until: At = None,
     wait: Annotated[
@@ -37,14 +46,17 @@ def audit(
     app_id: AppId = None,
     file: EmbeddedFile = None,
 ) -> None:
-    """Compares what is in stores with what a replay of learner.events says must be there.
+    """Compares what is in stores, and in the worker's tables, with what a replay of learner.events
+    says must be there.
 
     Everything may run meanwhile. Exit code 0 only if nothing is missing, extra or different.
     """
     from audit.registry import audit_of  # noqa: PLC0415
     from audit.run import Asked, run_audit  # noqa: PLC0415
+    from audit.worker import audit_worker  # noqa: PLC0415
 
-    wanted = stores_of(stores)
+    wanted = stores_of([store for store in stores if store != _WORKER])
+    tables = _WORKER in stores or stores == ["all"]
     settings = settings_of(
         ctx,
         quiet_libraries=True,
@@ -56,7 +68,11 @@ def audit(
     audits = [audit_of(store, settings) for store in wanted]
     console = Console(stderr=True)
     with console.status("") as status:
-        reports = asyncio.run(run_audit(settings, audits, asked, status.update))
+        reports = []
+        if tables:
+            reports.append(asyncio.run(audit_worker(settings, asked, status.update)))
+        if audits:
+            reports += asyncio.run(run_audit(settings, audits, asked, status.update))
     if as_json:
         write_json(_for_programs(reports))
     else:

@@ -24,6 +24,7 @@ from cli import (
     keys,
     prompt,
     query,
+    rebuild,
     replay,
     responder,
     retrain,
@@ -91,6 +92,7 @@ app.command("retrain")(retrain.retrain_trees)
 app.command("whatif")(whatif.whatif)
 app.command("sink")(sink.sink)
 app.command("audit")(audit.audit)
+app.command("rebuild")(rebuild.rebuild)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.command("token")(token.token)

@@ -70,7 +70,7 @@ def sink(
     )
     sinks = [sink_of(store, settings) for store in wanted]
     metrics = SinkMetrics(wanted)
-    with serving(metrics, settings.metrics), _shown() as show:
+    with serving(metrics, settings.metrics), shown() as show:
         done = run_until_stopped(
             lambda stop: run_sinks(settings, sinks, stop, show, metrics), heartbeat
         )
@@ -79,7 +79,7 @@ def sink(
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[SinkProgress], None]]:
+def shown() -> Iterator[Callable[[SinkProgress], None]]:
     """Bars with the time left on a terminal, otherwise a log line now and then."""
     if not sys.stderr.isatty():
         yield _Logged()

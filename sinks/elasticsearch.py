@@ -49,7 +49,8 @@ class ElasticsearchSink:
         with answering(self._client):
             for index in INDICES:
                 if not await self._client.indices.exists_alias(name=index.alias(self._settings)):
-                    await self._create(self._client, index)
+                    alias = index.alias(self._settings)
+                    await create_index(self._client, self._settings, index, alias, f"{alias}-1")
                 await self._add_missing_fields(self._client, index)
 
     async def write(self, batch: Sequence[SinkRecord]) -> None:
@@ -70,23 +71,6 @@ class ElasticsearchSink:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-    async def _create(self, client: AsyncElasticsearch, index: Index) -> None:
-        alias = index.alias(self._settings)
-        try:
-            await client.indices.create(
-                index=f"{alias}-1",
-                aliases={alias: {"is_write_index": True}},
-                settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
-                mappings={"dynamic": "strict", "properties": index.properties(self._settings)},
-            )
-        except BadRequestError as error:
-            if error.error != "resource_already_exists_exception":  # another was quicker
-                raise InvalidSetting(
-                    f"Elasticsearch makes no index by LEARNER_ELASTICSEARCH__"
-                    f"{index.setting.upper()}={alias} and LEARNER_ELASTICSEARCH__ANALYZER="
-                    f"{self._settings.analyzer}: {said(error)}"
-                ) from None
 
     async def _add_missing_fields(self, client: AsyncElasticsearch, index: Index) -> None:
         found = await client.indices.get_mapping(index=index.alias(self._settings))
@@ -116,6 +100,34 @@ class ElasticsearchSink:
                 )
         for item in failed:
             raise RecordRefused(f"Elasticsearch: {reason_of(item['error'])}")
+
+
+async def create_index(
+    client: AsyncElasticsearch,
+    settings: ElasticsearchSettings,
+    index: Index,
+    alias: str,
+    name: str,
+) -> None:
+    """One of our indices, ``name``, under an alias; none if there is one of that name.
+
+    Raises:
+        InvalidSetting: no index can be made so.
+    """
+    try:
+        await client.indices.create(
+            index=name,
+            aliases={alias: {"is_write_index": True}},
+            settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
+            mappings={"dynamic": "strict", "properties": index.properties(settings)},
+        )
+    except BadRequestError as error:
+        if error.error != "resource_already_exists_exception":  # another was quicker
+            raise InvalidSetting(
+                f"Elasticsearch makes no index by LEARNER_ELASTICSEARCH__"
+                f"{index.setting.upper()}={alias} and LEARNER_ELASTICSEARCH__ANALYZER="
+                f"{settings.analyzer}: {said(error)}"
+            ) from None
 
 
 def _first_tellings(batch: Iterable[SinkRecord], index: Index) -> Iterable[tuple[str, SinkRecord]]:

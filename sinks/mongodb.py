@@ -58,13 +58,17 @@ _OF_THE_RECORD = {2, 9, 14, 22, 52, 56, 57, 121, 10334, 17280, 17419, 17420}
 
 
 class MongodbSink:
-    """Keeps the latest state of every learner, also in each course, and every conversation."""
+    """Keeps the latest state of every learner, also in each course, and every conversation.
+
+    ``suffix``: of its collections' names, if they are not the live ones.
+    """
 
     name = "mongodb"
     topics: tuple[str, ...] = (*COLLECTIONS, CHAT)
 
-    def __init__(self, settings: MongodbSettings) -> None:
+    def __init__(self, settings: MongodbSettings, suffix: str = "") -> None:
         self._settings = settings
+        self._suffix = suffix
         self._database: AsyncDatabase[Document] | None = None
 
     async def setup(self) -> None:
@@ -80,9 +84,10 @@ class MongodbSink:
             await self._database.command("ping")
             for collection in COLLECTIONS.values():
                 for field in collection.indexes:
-                    await self._database[collection.name].create_index(field)
+                    await self._stored(self._database, collection.name).create_index(field)
             for field in mongodb_transcripts.INDEXES:
-                await self._database[mongodb_transcripts.COLLECTION].create_index(field)
+                transcripts = self._stored(self._database, mongodb_transcripts.COLLECTION)
+                await transcripts.create_index(field)
 
     async def write(self, batch: Sequence[SinkRecord]) -> None:
         """Keeps the newest state of each key; a majority of the servers has it on disk.
@@ -101,12 +106,12 @@ class MongodbSink:
                     if record.value is not None
                 ]
                 _check_sizes(last, documents)
-                stored = self._database[collection.name]
+                stored = self._stored(self._database, collection.name)
                 for at in range(0, len(deleted), _AT_ONCE):
                     await stored.delete_many({"_id": {"$in": deleted[at : at + _AT_ONCE]}})
                 for at in range(0, len(documents), _AT_ONCE):
                     await _keep(stored, documents[at : at + _AT_ONCE])
-            transcripts = self._database[mongodb_transcripts.COLLECTION]
+            transcripts = self._stored(self._database, mongodb_transcripts.COLLECTION)
             said = [record for record in batch if record.topic == CHAT]
             for at in range(0, len(said), _AT_ONCE):
                 await mongodb_transcripts.append(transcripts, said[at : at + _AT_ONCE])
@@ -115,6 +120,9 @@ class MongodbSink:
         if self._database is not None:
             await self._database.client.close()
             self._database = None
+
+    def _stored(self, database: AsyncDatabase[Document], name: str) -> AsyncCollection[Document]:
+        return database[f"{name}{self._suffix}"]
 
 
 def connect(settings: MongodbSettings) -> AsyncDatabase[Document]:

@@ -32,15 +32,19 @@ _ONCE = (PROMPTS, DECISION_LOG)
 
 
 class PostgresSink:
-    """A batch is one transaction on one connection, made anew when it is lost."""
+    """A batch is one transaction on one connection, made anew when it is lost.
+
+    ``schema``: where its tables are, if not where the server looks.
+    """
 
     name = "postgres"
     topics = (
         DECISIONS, PROFILES.topic, SUMMARIES.topic, TREE_VERSIONS, DELIVERY_LOG, CHAT, PROMPT_SETS,
     )  # fmt: skip
 
-    def __init__(self, settings: PostgresSettings) -> None:
+    def __init__(self, settings: PostgresSettings, schema: str = "") -> None:
         self._settings = settings
+        self._schema = schema
         self._connection: asyncpg.Connection | None = None
 
     async def setup(self) -> None:
@@ -61,7 +65,7 @@ class PostgresSink:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._settings)
+            self._connection = await connect(self._settings, self._schema)
         return self._connection
 
 
@@ -101,17 +105,19 @@ async def _keep_version(connection: asyncpg.Connection, document: Values) -> Non
 async def _keep_states(
     connection: asyncpg.Connection, table: Table, records: Iterable[SinkRecord]
 ) -> None:
-    """Of each learner the state that has folded most; a deletion deletes."""
+    """Of each learner the state that has folded most; a deletion deletes what was there before."""
     newest: dict[str, SinkRecord] = {}
+    gone: set[str] = set()
     for record in records:
+        if record.value is None:
+            gone.add(record.key)
         held = newest.get(record.key)
         if held is None or _is_newer(record, held):
             newest[record.key] = record
-    gone = [key for key, record in newest.items() if record.value is None]
     if gone:
         await connection.execute(
             f"DELETE FROM {table.name} WHERE user_id = ANY($1::uuid[])",  # noqa: S608  # names are ours
-            gone,
+            list(gone),
         )
     await keep_newest(connection, table, _values(newest.values()), "source_offset")
 

@@ -37,8 +37,10 @@ _REFUSED = (
 """What lies in the record."""
 
 
-async def connect(settings: PostgresSettings) -> asyncpg.Connection:
+async def connect(settings: PostgresSettings, schema: str = "") -> asyncpg.Connection:
     """A connection whose every statement answers within ``timeout_seconds``.
+
+    ``schema``: where its tables are, a name of ours; where the server looks, if not given.
 
     Use it within `answering`, which turns its errors into ours.
     """
@@ -48,7 +50,8 @@ async def connect(settings: PostgresSettings) -> asyncpg.Connection:
         password=password,
         timeout=settings.timeout_seconds,
         command_timeout=settings.timeout_seconds,
-        server_settings={"application_name": "learner"},
+        server_settings={"application_name": "learner"}
+        | ({"search_path": schema} if schema else {}),
     )
 
 

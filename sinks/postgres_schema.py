@@ -19,7 +19,7 @@ from schemas.errors import StoreUnavailable
 from sinks.postgres_connection import transaction
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_VERSION_TABLE = "learner_schema_version"
+VERSION_TABLE = "learner_schema_version"
 _LOCK = 0x6C_65_61_72_6E_65_72  # "learner": a number that other programs' locks hardly have
 _MIGRATION_SECONDS = 3600.0
 """An index on a full table takes minutes, whatever a single request may take."""
@@ -57,10 +57,10 @@ async def revision(connection: asyncpg.Connection) -> str | None:
     """Of the database's tables; None before the first migration."""
     # to_regclass() would remember, for a whole transaction, that there was no such table.
     sql = "SELECT count(*) FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid)"
-    if not await connection.fetchval(sql, _VERSION_TABLE):
+    if not await connection.fetchval(sql, VERSION_TABLE):
         return None
     # The name is ours.
-    found: str | None = await connection.fetchval(f"SELECT version_num FROM {_VERSION_TABLE}")  # noqa: S608
+    found: str | None = await connection.fetchval(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
     return found
 
 
@@ -90,5 +90,5 @@ def _known(scripts: ScriptDirectory, found: str | None) -> None:
 def alembic_config(written: io.StringIO | None = None) -> Config:
     config = Config(output_buffer=written or io.StringIO())
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("version_table", _VERSION_TABLE)
+    config.set_main_option("version_table", VERSION_TABLE)
     return config

@@ -77,13 +77,16 @@ class RedisSink:
 
     What was acknowledged is as durable as the server's ``appendfsync``: with ``everysec`` a power
     cut, not a kill, can take the last second; `learner audit` shows it.
+
+    ``prefix``: before its keys, if they are not the live ones.
     """
 
     name = "redis"
     topics: tuple[str, ...] = (DECISIONS, DELIVERY_LOG, TREE_VERSIONS)
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, settings: RedisSettings, prefix: str = "") -> None:
         self._settings = settings
+        self._prefix = prefix
         self._seconds = settings.expire_days * _DAY_SECONDS
         self._client: Redis | None = None
         self._scripts: dict[str, Any] = {}
@@ -126,7 +129,8 @@ class RedisSink:
             await client.aclose()
 
     async def _run(self, script: str, keys: list[str], *arguments: int | str | bytes) -> None:
-        await self._scripts[script](keys=keys, args=[self._seconds, *arguments])
+        named = [f"{self._prefix}{key}" for key in keys]
+        await self._scripts[script](keys=named, args=[self._seconds, *arguments])
 
 
 def newest_decisions(batch: Iterable[SinkRecord]) -> dict[str, SinkRecord]:

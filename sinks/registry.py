@@ -7,6 +7,7 @@ from typing import Any
 
 from config.settings import Settings
 from schemas.errors import InvalidSetting
+from sinks.beside import Beside
 from sinks.contract import Sink
 
 STORES = ("postgres", "mongodb", "clickhouse", "redis", "elasticsearch", "duckdb")
@@ -22,15 +23,27 @@ def sink_of(store: str, settings: Settings) -> Sink:
     return sink
 
 
-def made_for(store: str, settings: Settings, folder: str, kind: str) -> Any:
+def beside_of(store: str, settings: Settings) -> Beside:
+    """What rebuilds one of `STORES`: ``PostgresBeside`` of ``sinks.postgres_beside``, ….
+
+    Raises:
+        InvalidSetting: its driver is not installed.
+    """
+    beside: Beside = made_for(store, settings, "sinks", "Beside", "_beside")
+    return beside
+
+
+def made_for(store: str, settings: Settings, folder: str, kind: str, suffix: str = "") -> Any:
     """What a folder has for one of `STORES`, made with the store's section of the settings.
+
+    ``suffix``: of the module's name, after the store's.
 
     Raises:
         InvalidSetting: the store's driver is not installed.
     """
     assert store in STORES, store  # noqa: S101  # commands check what they are given
     try:
-        module = importlib.import_module(f"{folder}.{store}")
+        module = importlib.import_module(f"{folder}.{store}{suffix}")
     except ModuleNotFoundError as error:
         raise InvalidSetting(
             f"{store} needs {error.name}: pip install 'learner-stream[stores]'"

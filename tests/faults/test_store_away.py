@@ -33,7 +33,7 @@ def test_a_store_that_is_away_delays_its_own_sink_and_no_other(
     load = Load(settings.kafka.bootstrap_servers, 9_000, 40, seed=22)
     with sinks(settings, tmp_path) as running, ExitStack() as away:
         load.start()
-        until(lambda: all(made(settings, s) > 500 > behind(settings, s) for s in STORES), 60)
+        until(lambda: all(made(settings, s) > 500 > behind(settings, s) for s in STORES), 180)
         for store in STORES:
             if store == "duckdb":
                 # Its server is the file; away is while somebody else holds it.

@@ -17,12 +17,11 @@ from servers.kafka import Kafka
 
 SEED = int(os.environ.get("FAULT_SEED", "7"))
 SHORT = (
-    (catalogue.WORKER_KILLED, len(catalogue.WORKER_KILLED.ways)),
+    (catalogue.WORKER_KILLED, 4),
     (catalogue.WORKER_FROZEN, 2),
     (catalogue.WORKER_STOPPED, 2),
     (catalogue.WORKERS_JOIN_AND_LEAVE, 1),
-    (catalogue.COMPACTION, 2),
-    (catalogue.PARTITIONS_64, 1),
+    (catalogue.COMPACTION, 1),
 )
 
 
@@ -34,12 +33,19 @@ def test_nothing_is_lost_or_doubled(fault: WorkerFault, rounds: int, kafka_boots
     assert outcome.rounds >= rounds
 
 
+@pytest.mark.long
+def test_64_partitions(kafka_bootstrap: str) -> None:
+    outcome = catalogue.PARTITIONS_64.run(kafka_bootstrap, 1, SEED, progress=print)
+    outcome.compared.assert_exact()
+
+
 def test_the_broker_killed_and_back(own_kafka: Callable[[], Kafka]) -> None:
     kafka = own_kafka()
     outcome = catalogue.BROKER_KILLED.run(kafka.bootstrap, 1, SEED, kafka, print)
     outcome.compared.assert_exact()
 
 
+@pytest.mark.long
 def test_tombstones_in_the_changelog(kafka_bootstrap: str) -> None:
     outcome = catalogue.TOMBSTONES.run(kafka_bootstrap, 1, SEED, progress=print)
     outcome.compared.assert_exact()

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import orjson
 import pytest
 
 from audit.rows import StoreAudit, digest
@@ -60,6 +61,28 @@ class SinkContract:
         records = of(made)[:1500]
         await write(made, records, records[:700], [records[0]])
         assert_equal(await contents(made.audit), expected(made.audit, records))
+
+    async def test_a_state_that_was_deleted_and_told_anew_takes_the_old_ones_place(
+        self, made: Made
+    ) -> None:
+        """What a rebuild of the worker's tables writes: as much was folded, but another state."""
+        records = of(made)
+        wrongly = {"profile": ("writing_style_category", "narrative"), "behavior": ("avg_score", 0)}
+        states = [r for r in records if r.topic in wrongly]
+        if not states:
+            pytest.skip("takes no states")
+        last = states[-1]
+        assert last.value is not None
+        name, other = wrongly[last.topic]
+        told = {**last.value, name: other}
+        wrong = last._replace(value=told, raw=orjson.dumps(told))
+        gone = last._replace(offset=last.offset + 1, value=None, raw=b"")
+        again = last._replace(offset=last.offset + 2)
+        must = expected(made.audit, [last])
+        for batches in ([[wrong, gone, again]], [[wrong], [gone, again]], [[wrong, gone], [again]]):
+            await write(made, [gone], *batches)
+            found = await contents(made.audit)
+            assert {key: found[key] for key in must} == must
 
     @pytest.mark.parametrize("seed", range(3))
     async def test_cut_and_repeated_anyhow(self, made: Made, seed: int) -> None:

@@ -222,7 +222,7 @@ async def test_a_stranger_is_not_let_in_and_no_password_is_told(
     assert "hunter2" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "mongodb://127.0.0.1:x/learner", "mongodb://"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "mongodb://"])
 async def test_an_address_of_something_else(url: str) -> None:
     with pytest.raises(InvalidSetting, match="LEARNER_MONGODB__URL"):
         await MongodbSink(MongodbSettings(url=url)).setup()
