@@ -307,6 +307,6 @@ async def test_a_kafka_or_an_address_that_is_not_there_is_named(own_redis: Store
     given: dict[str, Any] = {"_env_file": None, "kafka": kafka, "redis": {"url": own_redis.url}}
     with pytest.raises(BrokerUnavailable, match=str(port)):
         await run_responder(Settings(**given), asyncio.Event())
-    given["responder"] = {"llm_url": "nowhere"}
+    given["responder"] = {"llm_url": "ftp://nowhere"}
     with pytest.raises(InvalidSetting, match="LEARNER_RESPONDER__LLM_URL"):
         await run_responder(Settings(**given), asyncio.Event())
