@@ -11,6 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from agents.refused_records import write_apart
 from agents.sink import topic_names
 from agents.sink_records import event_record, made_record
 from config.settings import Settings
@@ -18,7 +19,6 @@ from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.errors import (
     InvalidRecord,
     InvalidSetting,
-    RecordRefused,
     RejectedEvent,
     StoreUnavailable,
 )
@@ -80,24 +80,23 @@ class LetterStores:
 
     async def write(self, store: str, records: Sequence[SinkRecord]) -> dict[Place, str]:
         """What the store does not take, with its words: all, if it does not answer."""
-        refused: dict[Place, str] = {}
-        todo = [records]
-        while todo:
-            part = todo.pop()
+        left: dict[Place, str] = {}
+
+        async def write(part: Sequence[SinkRecord]) -> bool:
             try:
                 if store not in self._away:
                     await (await self._ready_sink(store)).write(part)
-            except RecordRefused as error:
-                if len(part) == 1:
-                    refused[place_of(part[0])] = f"{store}: {error}"
-                else:
-                    half = len(part) // 2
-                    todo += [part[half:], part[:half]]
             except StoreUnavailable as error:
                 self._away[store] = str(error)
             if store in self._away:
-                refused |= {place_of(record): self._away[store] for record in part}
-        return refused
+                left.update({place_of(record): self._away[store] for record in part})
+            return True
+
+        async def refused(record: SinkRecord, reason: str) -> None:
+            left[place_of(record)] = f"{store}: {reason}"
+
+        await write_apart(records, write, refused)
+        return left
 
     def _sink(self, store: str) -> Sink:
         if store not in self._sinks:

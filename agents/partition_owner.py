@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from faust import Table
 
 from agents import topics
+from agents.event_record import as_event_record
 from agents.faust_mends import RecordList
 from agents.partition_tables import POSITION_KEY, Encoded, PartitionTables, position_value
 from agents.restore import restore
@@ -23,7 +23,6 @@ from schemas.adoption import TreeAdoption
 from schemas.fields import TreeId
 from schemas.state import encode
 from streams.batch import Batch, Source, process
-from streams.decode import Record
 from streams.rules import Rules
 from streams.step import Trees
 from streams.tables import TABLE_NAMES, encode_value
@@ -113,7 +112,7 @@ class PartitionOwner:
                     f"from {fetched.start}"
                 )
             self._next = fetched.end
-        records = [_record(r) for fetched in lists for r in fetched.records]
+        records = [as_event_record(r) for fetched in lists for r in fetched.records]
         source = Source(self._source.topic, self._source.partition)
         trees = self._trees()
         batch = process(records, self._tables, trees, self._rules, source)
@@ -172,15 +171,6 @@ class PartitionOwner:
             for key, (raw, _) in changes.items():
                 yield Outgoing(topic, key.encode(), raw)
         yield Outgoing(self._changelog_of["seen"], POSITION_KEY, position_value(position))
-
-
-def _record(record: ConsumerRecord) -> Record:
-    return Record(
-        record.offset,
-        record.key or b"",
-        record.value or b"",
-        datetime.fromtimestamp(record.timestamp / 1000, UTC),
-    )
 
 
 def _encoded(batch: Batch) -> Encoded:

@@ -27,6 +27,7 @@ from agents import topics
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
 from agents.metrics_sink import SinkMetrics
+from agents.refused_records import write_apart
 from agents.sink_batch import Batch, gather
 from agents.sink_letters import SinkLetters
 from agents.sink_records import made_record
@@ -34,7 +35,7 @@ from agents.topic_reader import partitions_of
 from agents.worker import rules
 from config.seed_trees import seed_trees
 from config.settings import Settings, SinkSettings
-from schemas.errors import RecordRefused, StoreUnavailable
+from schemas.errors import StoreUnavailable
 from sinks.contract import Sink, SinkRecord
 
 log = structlog.get_logger(__name__)
@@ -145,22 +146,19 @@ class SinkAgent:
 
     async def _write(self, records: Sequence[SinkRecord], stop: asyncio.Event) -> bool:
         """Whether all was written before ``stop``; refused records are letters by then."""
-        todo = [records]
-        while todo:
-            part = todo.pop()
-            try:
-                write = functools.partial(self._write_once, part)
-                if not await self._until_done(write, stop, self._begin):
-                    return False
-                self.progress.written += len(part)
-            except RecordRefused as refused:
-                if len(part) == 1:
-                    await self._letters.refused(part[0], str(refused))
-                    self._count_refused()
-                else:
-                    half = len(part) // 2
-                    todo += [part[half:], part[:half]]
-        return True
+
+        async def write(part: Sequence[SinkRecord]) -> bool:
+            once = functools.partial(self._write_once, part)
+            if not await self._until_done(once, stop, self._begin):
+                return False
+            self.progress.written += len(part)
+            return True
+
+        async def refused(record: SinkRecord, reason: str) -> None:
+            await self._letters.refused(record, reason)
+            self._count_refused()
+
+        return await write_apart(records, write, refused)
 
     async def _write_once(self, part: Sequence[SinkRecord]) -> None:
         began = time.monotonic()

@@ -7,17 +7,16 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
+from agents.event_record import as_event_record
 from agents.sink_records import event_record, made_record
 from config.settings import SinkSettings
 from schemas.errors import InvalidRecord, RejectedEvent
 from schemas.topics import EVENTS
 from sinks.contract import SinkRecord
-from streams.decode import Record
 from streams.rules import Rules
 
 _IDLE_SECONDS = 0.2
@@ -81,6 +80,4 @@ async def gather(
 def _judged(record: ConsumerRecord, name: str, rules: Rules) -> SinkRecord:
     if name != EVENTS:
         return made_record(name, record.partition, record.offset, record.key, record.value)
-    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    event = Record(record.offset, record.key or b"", record.value or b"", at)
-    return event_record(record.partition, event, rules)
+    return event_record(record.partition, as_event_record(record), rules)

@@ -27,6 +27,7 @@ from aiokafka.errors import GroupIdNotFound, for_code
 
 from agents.broker_errors import broker_errors
 from agents.kafka_client import committed_reader
+from agents.refused_records import write_apart
 from agents.sink import SinkProgress, group_of, seed_records, topic_names
 from agents.sink_batch import gather
 from agents.sink_letters import SinkLetters
@@ -35,7 +36,7 @@ from agents.topic_reader import partitions_of
 from agents.topics import PROMPT_SETS, TABLES, TREE_VERSIONS
 from agents.worker import rules
 from config.settings import Settings
-from schemas.errors import EditRefused, RecordRefused, StoreUnavailable
+from schemas.errors import EditRefused, StoreUnavailable
 from sinks.beside import Beside, KeptOut
 from sinks.contract import Sink, SinkRecord
 
@@ -225,20 +226,17 @@ class _Filling:
         return sum(max(0, end - positions[tp]) for tp, end in ends.items())
 
     async def _write(self, sink: Sink, records: Sequence[SinkRecord]) -> None:
-        todo = [records]
-        while todo:
-            part = todo.pop()
-            try:
-                await self._write_once(sink, part)
-                self.progress.written += len(part)
-            except RecordRefused as refused:
-                if len(part) == 1:
-                    # The same letter as the live sink's, by the same id.
-                    await self._letters.refused(part[0], str(refused))
-                    self.progress.refused += 1
-                else:
-                    half = len(part) // 2
-                    todo += [part[half:], part[:half]]
+        async def write(part: Sequence[SinkRecord]) -> bool:
+            await self._write_once(sink, part)
+            self.progress.written += len(part)
+            return True
+
+        async def refused(record: SinkRecord, reason: str) -> None:
+            # The same letter as the live sink's, by the same id.
+            await self._letters.refused(record, reason)
+            self.progress.refused += 1
+
+        await write_apart(records, write, refused)
 
     async def _write_once(self, sink: Sink, part: Sequence[SinkRecord]) -> None:
         """Again a few times if the store is away: a long rebuild need not end by that."""

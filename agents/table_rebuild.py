@@ -17,14 +17,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
+from agents.event_record import as_event_record
 from agents.partition_reader import (
     PartitionReader,
     key_bytes,
@@ -41,7 +41,6 @@ from schemas.behavior import behavior_adapter
 from schemas.errors import EditRefused, Fenced, InvalidRecord
 from streams.batch import Source
 from streams.decided_replay import Decided, DecidedReplay
-from streams.decode import Record
 from streams.table_difference import Correction, corrections
 
 log = structlog.get_logger(__name__)
@@ -162,7 +161,7 @@ class _PartitionRebuild:
         self._replay.know(await self._decided())
         async for records in self._reader.events(position):
             for record in records:
-                self._replay.take(_record(record))
+                self._replay.take(as_event_record(record))
             self.found["events"] += len(records)
             self._on_progress(len(records))
         return position
@@ -192,12 +191,3 @@ def _folded_up_to(reader: PartitionReader) -> int:
         with suppress(ValidationError):  # it is put right with the others
             position = max(position, behavior_adapter.validate_json(raw).offset + 1)
     return position
-
-
-def _record(record: ConsumerRecord) -> Record:
-    return Record(
-        record.offset,
-        record.key or b"",
-        record.value or b"",
-        datetime.fromtimestamp(record.timestamp / 1000, UTC),
-    )

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -25,7 +25,6 @@ from config.settings import KafkaSettings
 from schemas.adoption import TreeAdoption, adoption_adapter
 from schemas.errors import InvalidInput
 from streams.decided_replay import Decided, PromptSets, Versions
-from streams.decode import Record
 
 log = structlog.get_logger(__name__)
 
@@ -172,9 +171,3 @@ async def kafka_log(kafka: KafkaSettings) -> AsyncIterator[KafkaLog]:
     finally:
         await reader.stop()
         await admin.close()
-
-
-def as_event_record(record: ConsumerRecord) -> Record:
-    """As the worker takes it."""
-    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    return Record(record.offset, record.key or b"", record.value or b"", at)

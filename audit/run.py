@@ -19,6 +19,7 @@ from typing import NamedTuple
 import structlog
 from pydantic import ValidationError
 
+from agents.event_record import as_event_record
 from agents.facilitator_partition import group_of as facilitator_group
 from agents.sink import group_of, seed_records, topic_names
 from agents.sink_records import made_record, record_of_event
@@ -37,7 +38,7 @@ from agents.worker import rules
 from audit.comparison import Comparison, RowId, TableReport, with_fields
 from audit.deliveries import FacilitatorAudit, delivery_records
 from audit.expectation import PartitionReplay
-from audit.kafka_log import KafkaLog, Offsets, as_event_record, kafka_log
+from audit.kafka_log import KafkaLog, Offsets, kafka_log
 from audit.rows import Row, StoreAudit
 from audit.span import ALWAYS, Place, Span
 from config.settings import Settings

@@ -16,11 +16,12 @@ from typing import TypeVar
 
 from aiokafka import TopicPartition
 
+from agents.event_record import as_event_record
 from agents.partition_reader import PartitionReader, partition_reader
 from agents.topics import EVENTS, TABLES
 from agents.worker import rules
 from audit.comparison import Comparison, Difference, TableReport, with_fields
-from audit.kafka_log import KafkaLog, as_event_record, kafka_log
+from audit.kafka_log import KafkaLog, kafka_log
 from audit.rows import Row
 from audit.run import Asked, Step, StoreReport
 from audit.worker_rows import event_not_folded, row, row_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 import shutil
@@ -13,7 +12,6 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from faults.all_stores import AllStores, all_stores
 from servers import prometheus as prometheus_for_tests
@@ -21,7 +19,7 @@ from servers.broker_proxy import BrokerProxy
 from servers.kafka import Kafka, start_kafka, wait_until_answers
 from servers.kafka_cluster import KafkaCluster
 from servers.kafka_jars import ServerUnavailable
-from servers.kafka_topics import delete_topics, wait_for_leaders
+from servers.kafka_topics import make_anew
 from servers.store_server import ChildServer, GivenServer, StoreServer
 
 
@@ -77,9 +75,7 @@ def fresh_kafka(kafka_bootstrap: str) -> Settings:
         kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap),
         worker=WorkerSettings(app_id=f"t{uuid.uuid4().hex[:8]}"),
     )
-    delete_topics(kafka_bootstrap)
-    made = asyncio.run(create_topics(settings))
-    wait_for_leaders(kafka_bootstrap, [report.topic for report in made])
+    make_anew(settings)
     return settings
 
 

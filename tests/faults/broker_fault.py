@@ -5,7 +5,6 @@ Three brokers with a proxy before them; the load goes past the proxy, the worker
 
 from __future__ import annotations
 
-import asyncio
 import random
 import tempfile
 import time
@@ -14,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, MetricsSettings, Settings, WorkerSettings
 from faults.commit_pauses import CommitPauses
 from faults.committed_records import lag
@@ -25,7 +23,7 @@ from faults.supervised_workers import Exit, SupervisedWorkers
 from servers.broker_proxy import BrokerProxy
 from servers.kafka import Kafka
 from servers.kafka_cluster import KafkaCluster
-from servers.kafka_topics import delete_topics, wait_for_leaders
+from servers.kafka_topics import make_anew
 
 PARTITIONS = 2
 RATE = 300
@@ -120,9 +118,7 @@ def disturbed(
         TimeoutError: workers don't get going, or don't read everything afterwards.
     """
     direct, proxied = _settings(cluster)
-    delete_topics(cluster.bootstrap)
-    made = asyncio.run(create_topics(direct))
-    wait_for_leaders(cluster.bootstrap, [report.topic for report in made])
+    make_anew(direct)
     load = Load(cluster.bootstrap, None, RATE, seed)
     workers = SupervisedWorkers(proxied, folder)
     try:

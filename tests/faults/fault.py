@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from agents.topic_admin import create_topics
 from config.settings import KafkaSettings, MetricsSettings, Settings, WorkerSettings
 from faults.log_oracle import Compared
 from servers.kafka import Kafka
-from servers.kafka_topics import delete_topics, wait_for_leaders
+from servers.kafka_topics import make_anew
 
 Progress = Callable[[str], None]
 
@@ -55,9 +53,7 @@ def on_fresh_topics(bootstrap: str, partitions: int = 4) -> Settings:
         worker=WorkerSettings(app_id=f"f{uuid.uuid4().hex[:8]}"),
         metrics=MetricsSettings(port=0),
     )
-    delete_topics(bootstrap)
-    made = asyncio.run(create_topics(settings))
-    wait_for_leaders(bootstrap, [report.topic for report in made])
+    make_anew(settings)
     return settings
 
 

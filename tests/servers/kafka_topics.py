@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 
 from confluent_kafka.admin import AdminClient
+
+from agents.topic_admin import create_topics
+from config.settings import Settings
 
 
 def delete_topics(bootstrap: str) -> None:
@@ -19,6 +23,14 @@ def delete_topics(bootstrap: str) -> None:
         if time.monotonic() > limit:
             raise TimeoutError(f"deleted topics are still there: {left}")
         time.sleep(0.02)
+
+
+def make_anew(settings: Settings) -> None:
+    """Our topics, empty and led, and no others."""
+    bootstrap = settings.kafka.bootstrap_servers
+    delete_topics(bootstrap)
+    made = asyncio.run(create_topics(settings))
+    wait_for_leaders(bootstrap, [report.topic for report in made])
 
 
 def wait_for_leaders(bootstrap: str, names: Iterable[str]) -> None:
