@@ -3,12 +3,13 @@ lost."""
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from agents.topics import DEAD_LETTERS, EVENTS, SETTLED_LETTERS
 from agents.transactions import Outgoing, PartitionProducer
 from cli.progress import progress
 from config.settings import Settings
+from faults.command_at_a_moment import variables
 from faults.command_process import CommandProcess
 from faults.committed_records import lag
 from schemas.dead_letter import DeadLetter, DeadLetterReason
@@ -33,7 +35,6 @@ from schemas.errors import Fenced
 from streams.dead_letters import Choice, Letter, mark_of
 
 SECONDS = 60
-KILLS = 8
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -101,31 +102,22 @@ def test_a_letter_that_is_valid_now_goes_through_the_worker_once(
 
 
 def test_killed_at_any_moment_each_letter_comes_once(fresh_kafka: Settings, tmp_path: Path) -> None:
-    letters = [letter(n, answer(n), partition=n % 4) for n in range(6_000)]
+    letters = [letter(n, answer(n), partition=n % 4) for n in range(4_000)]
     write_letters(fresh_kafka, letters)
-    seed = random.randrange(1_000_000)
-    chance = random.Random(seed)
-    cut_short = 0
-    for _ in range(KILLS):
-        running = CommandProcess("dlq resend --all", fresh_kafka, tmp_path / "dlq.log")
-        before = len(marks(fresh_kafka))
-        ends = time.monotonic() + SECONDS
-        while running.alive and len(marks(fresh_kafka)) == before:
-            assert time.monotonic() < ends
-        time.sleep(chance.uniform(0, 0.1))
-        cut_short += running.alive
-        running.kill()
-        sent = Counter(records(fresh_kafka, EVENTS))
-        assert max(sent.values()) == 1, seed
+    for moment, nth in product(("before", "sent", "committed"), (1, 2)):
+        killed = CommandProcess(
+            "dlq resend --all", fresh_kafka, tmp_path / "dlq.log", variables(moment, nth, "kill")
+        )
+        assert killed.wait(SECONDS) == -SIGKILL, (tmp_path / "dlq.log").read_text()[-1000:]
+        assert set(Counter(records(fresh_kafka, EVENTS)).values()) <= {1}, (moment, nth)
     ended = CommandProcess("dlq resend --all", fresh_kafka, tmp_path / "dlq.log")
     assert ended.wait(SECONDS) == 0, (tmp_path / "dlq.log").read_text()[-1000:]
-    assert cut_short > 0, "no kill came in time to cut anything short"
     by_partition = values(fresh_kafka, EVENTS)
     for partition in range(4):
         wanted = sorted(each.raw for each in letters if each.partition == partition)
-        assert sorted(by_partition[partition]) == wanted, seed
+        assert sorted(by_partition[partition]) == wanted
     settled = Counter(mark.dead_letter_id for mark in marks(fresh_kafka))
-    assert settled == Counter(each.dead_letter_id for each in letters), seed
+    assert settled == Counter(each.dead_letter_id for each in letters)
 
 
 @pytest.mark.long
