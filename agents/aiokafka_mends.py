@@ -5,14 +5,20 @@ change has a test that shows what happens without it (``tests/agents/test_aiokaf
    transactional producer for good (``producer/sender.py``, `_find_coordinator`).
 2. Where no connection can be made the next try waits; aiokafka goes by ``retry_backoff_ms``, which
    is short here for the sake of latency, and writes 1,800 lines a second meanwhile.
+3. A connection that uvloop has closed already is a lost one. uvloop says so by a ``RuntimeError``,
+   aiokafka expects an ``OSError``: its task that keeps the metadata dies of the other, and whoever
+   waits for metadata waits for ever. For every client of the process, from the import on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
 
 AWAY_PAUSE_SECONDS = 0.2
@@ -35,3 +41,19 @@ def sit_out_outages(client: AIOKafkaClient) -> None:
         return connection
 
     client.coordinator_lookup, client._get_conn = coordinator_lookup, _get_conn
+
+
+def _lost_if_closed(write: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(write)
+    def written(self: AIOKafkaConnection, *request: Any, **options: Any) -> Any:
+        try:
+            return write(self, *request, **options)
+        except RuntimeError as error:
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(str(error)) from error
+
+    return written
+
+
+AIOKafkaConnection.send = _lost_if_closed(AIOKafkaConnection.send)
+AIOKafkaConnection._send_sasl_token = _lost_if_closed(AIOKafkaConnection._send_sasl_token)
