@@ -56,7 +56,7 @@ LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gene
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	@$(LOCK) -o requirements/runtime.lock >/dev/null
-	@$(LOCK) -o requirements/stores.lock --extra stores >/dev/null
+	@$(LOCK) -o requirements/stores.lock --extra stores --extra disk >/dev/null
 	@$(LOCK) -o requirements/dev.lock --group dev --all-extras >/dev/null
 
 # The venv holds what a lock says and this folder in editable form. Again only when a lock changed.

@@ -49,6 +49,8 @@ def _lost_if_closed(write: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return write(self, *request, **options)
         except RuntimeError as error:
+            if self._writer is None or not self._writer.transport.is_closing():
+                raise
             self.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(str(error)) from error
 

@@ -8,7 +8,6 @@ given up.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -134,7 +133,7 @@ class FacilitatorPartition:
             self._settings.kafka,
             [self._changelog],
             self._partition,
-            functools.partial(restore_row, self._table),
+            lambda topic, key, raw, _: restore_row(self._table, topic, key, raw),
         )
         await self._seek()
         log.info(

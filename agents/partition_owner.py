@@ -15,11 +15,18 @@ from faust import Table
 from agents import topics
 from agents.event_record import as_event_record
 from agents.faust_mends import RecordList
-from agents.partition_tables import POSITION_KEY, Encoded, PartitionTables, position_value
-from agents.restore import restore
+from agents.partition_tables import (
+    POSITION_KEY,
+    Encoded,
+    OwnedTables,
+    PartitionTables,
+    position_value,
+)
+from agents.restore import DoesNotGoOn, restore
 from agents.transactions import Outgoing, PartitionProducer
 from config.settings import Settings
 from schemas.adoption import TreeAdoption
+from schemas.errors import StateInUse
 from schemas.fields import TreeId
 from schemas.state import encode
 from streams.batch import Batch, Source, process
@@ -28,6 +35,10 @@ from streams.step import Trees
 from streams.tables import TABLE_NAMES, encode_value
 
 log = structlog.get_logger(__name__)
+
+_LET_GO_SECONDS = 10.0
+"""Within which the owner before, in another process on the same folder, has closed the state."""
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class SkippedRecords(RuntimeError):
@@ -61,12 +72,12 @@ class PartitionOwner:
         self._source = source
         self._trees = trees
         self._rules = rules
-        self._tables = PartitionTables(tables)
         self._producer = PartitionProducer(settings.kafka, settings.worker.app_id, source)
         self._changelogs = {
             topics.changelog(settings.worker.app_id, name): name for name in TABLE_NAMES
         }
         self._changelog_of = {name: topic for topic, name in self._changelogs.items()}
+        self._tables = self._tables_of(tables)
         self._next: int | None = None
         self._adopted: dict[TreeId, int] | None = None
         self.restored = 0
@@ -78,19 +89,54 @@ class PartitionOwner:
         return self._tables.position
 
     async def take_over(self) -> None:
-        """Fences the owner before, then restores what it had committed."""
+        """Fences the owner before, then restores what it had committed.
+
+        Raises:
+            StateInUse, StoreUnavailable: the state folder cannot be used.
+        """
         await self._producer.start()
+        try:
+            await self._restore(await self._open())
+        except DoesNotGoOn:
+            self._tables.begin_anew()
+            await self._restore({})
+
+    async def give_up(self) -> None:
+        """Closes the producer and lets the partition's state go."""
+        await self._producer.stop()
+        self._tables.close()
+
+    async def _restore(self, reached: Mapping[str, int]) -> None:
         self.restored = await restore(
             self._settings.kafka,
             list(self._changelogs),
             self._source.partition,
-            lambda topic, key, raw: self._tables.put_raw(self._changelogs[topic], key, raw),
+            lambda topic, *record: self._tables.restore(self._changelogs[topic], *record),
+            reached,
         )
+        self._tables.restored()
 
-    async def give_up(self) -> None:
-        """Closes the producer and forgets the partition's state."""
-        await self._producer.stop()
-        self._tables.clear()
+    def _tables_of(self, tables: Mapping[str, Table[Any, Any]]) -> OwnedTables:
+        worker = self._settings.worker
+        if worker.state_folder is None:
+            return PartitionTables(tables)
+        from agents.disk_tables import DiskTables  # noqa: PLC0415  # RocksDB is an extra
+
+        folder = worker.state_folder / worker.app_id / str(self._source.partition)
+        return DiskTables(folder, self._changelogs)
+
+    async def _open(self) -> Mapping[str, int]:
+        ids = await self._producer.topic_ids(self._changelogs)
+        known = len(ids) == len(self._changelogs)
+        belongs_to = f"{sorted(ids.items())}, partition {self._source.partition}" if known else None
+        ends = time.monotonic() + _LET_GO_SECONDS
+        while True:
+            try:
+                return self._tables.open(belongs_to)
+            except StateInUse:
+                if time.monotonic() > ends:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def expect(self, offset: int) -> None:
         """Says where reading (re)starts; lists must follow each other from there."""
@@ -119,11 +165,11 @@ class PartitionOwner:
         changed = _encoded(batch)
         adoption = self._adoption(batch, trees)
         sent = time.monotonic()
-        await asyncio.wait_for(
+        reached = await asyncio.wait_for(
             self._producer.commit(self._outgoing(batch, changed, adoption, lists[-1].end)),
             self._settings.worker.transaction_wait_seconds,
         )
-        self._tables.apply(changed, lists[-1].end)
+        self._tables.apply(changed, lists[-1].end, reached)
         if adoption is not None:
             self._adopted = adoption.versions
         self.counts += batch.counts

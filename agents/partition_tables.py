@@ -1,9 +1,10 @@
-"""The four tables of one source partition: Faust's stores underneath, decoded values above."""
+"""The four tables of one source partition in memory: Faust's stores underneath, decoded values
+above. On disk: `agents.disk_tables`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from faust import Table
 
@@ -11,7 +12,7 @@ from schemas.behavior import Behavior
 from schemas.engagement import Engagement
 from schemas.errors import InvalidRecord
 from schemas.profile import Profile
-from streams.tables import TABLE_NAMES, TableValue, decode_value
+from streams.tables import TABLE_NAMES, Tables, TableValue, decode_value
 
 V = TypeVar("V", bound=TableValue)
 
@@ -24,11 +25,54 @@ _MOST_DIGITS = 19
 """Of an offset, which Kafka keeps in 64 bits."""
 
 
+class OwnedTables(Tables, Protocol):
+    """A partition's tables while a worker has it: opened, restored, applied to, closed.
+
+    ``position``: the offset of ``learner.events`` to go on reading from; ``None`` before anything
+    was read.
+    """
+
+    position: int | None
+
+    def open(self, belongs_to: str | None) -> Mapping[str, int]:
+        """By changelog topic, from where it has to be read to restore what is not there yet.
+
+        Args:
+            belongs_to: see `agents.partition_state.PartitionState`.
+        """
+        ...
+
+    def begin_anew(self) -> None:
+        """Forgets what `open` has found: the changelogs do not go on from there."""
+        ...
+
+    def restore(self, table: str, key: bytes, raw: bytes | None, offset: int) -> None:
+        """Takes one changelog record as it is; a ``None`` value deletes the key.
+
+        Raises:
+            InvalidRecord: the position is no number.
+        """
+        ...
+
+    def restored(self) -> None:
+        """Says that this was all."""
+        ...
+
+    def apply(self, changed: Encoded, position: int, reached: Mapping[str, int]) -> None:
+        """Takes over a batch that Kafka has committed, where to read on, and where the batch ends
+        in each topic."""
+        ...
+
+    def close(self) -> None:
+        """Another worker has the partition now."""
+        ...
+
+
 class PartitionTables:
-    """Reads what the stores hold; `apply` writes what Kafka has committed.
+    """Reads what the stores hold.
 
     A value decoded once is kept, and counts only while the store holds the very bytes that it
-    came from. ``position``: the offset to go on reading from; ``None`` before anything was read.
+    came from.
     """
 
     def __init__(self, tables: Mapping[str, Table[Any, Any]]) -> None:
@@ -41,6 +85,15 @@ class PartitionTables:
         }
         self._keys: dict[str, set[bytes]] = {name: set() for name in TABLE_NAMES}
         self.position: int | None = None
+
+    def open(self, belongs_to: str | None) -> Mapping[str, int]:
+        return {}
+
+    def begin_anew(self) -> None:
+        self.close()
+
+    def restored(self) -> None:
+        """Nothing is held back."""
 
     def profile(self, key: str) -> Profile | None:
         return self._get("profile", key, Profile)
@@ -55,32 +108,30 @@ class PartitionTables:
         raw: bytes | None = self._stores["seen"].get(key.encode())
         return raw
 
-    def apply(self, changed: Encoded, position: int) -> None:
-        """Takes a committed batch's changes over, and where to read on."""
+    def restore(self, table: str, key: bytes, raw: bytes | None, offset: int) -> None:
+        if key == POSITION_KEY:
+            self.position = position_of(raw)
+        else:
+            self._put(table, key, raw)
+
+    def apply(self, changed: Encoded, position: int, reached: Mapping[str, int]) -> None:
         self.position = position
         for table, changes in changed.items():
             for key, (raw, value) in changes.items():
-                self.put_raw(table, key.encode(), raw)
+                self._put(table, key.encode(), raw)
                 if raw is not None and value is not None and table != "seen":
                     self._decoded[table][key] = (raw, value)
 
-    def put_raw(self, table: str, key: bytes, raw: bytes | None) -> None:
-        """Writes one changelog record as it is; ``None`` deletes the key.
-
-        Raises:
-            InvalidRecord: the position is no number.
-        """
-        if key == POSITION_KEY:
-            self.position = _position(raw)
-        elif raw is None:
+    def _put(self, table: str, key: bytes, raw: bytes | None) -> None:
+        if raw is None:
             self._stores[table].pop(key, None)
             self._keys[table].discard(key)
         else:
             self._stores[table][key] = raw
             self._keys[table].add(key)
 
-    def clear(self) -> None:
-        """Drops everything of this partition from the stores: another worker owns it now."""
+    def close(self) -> None:
+        """Drops everything of this partition from the stores, which others are in too."""
         for table, keys in self._keys.items():
             for key in keys:
                 self._stores[table].pop(key, None)
@@ -107,7 +158,8 @@ def position_value(position: int) -> bytes:
     return b"%d" % position
 
 
-def _position(raw: bytes | None) -> int:
+def position_of(raw: bytes | None) -> int:
+    """Raises: InvalidRecord: it is no `position_value`."""
     if raw is None or not raw.isdigit() or len(raw) > _MOST_DIGITS:
         raise InvalidRecord(
             f"the changelog of seen has {raw!r} under {POSITION_KEY.decode()!r}, where an offset "

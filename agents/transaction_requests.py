@@ -27,7 +27,7 @@ _PRODUCE, _END_TXN = 0, 26
 _text = CompactString("utf-8")
 
 
-class _Flexible(Schema):  # type: ignore[misc]  # aiokafka has no types
+class Flexible(Schema):  # type: ignore[misc]  # aiokafka has no types
     """Of a flexible version: tagged fields, of which we send none, are passed over."""
 
     def encode(self, item: Any) -> bytes:
@@ -46,12 +46,12 @@ class _ProduceResponse(Response):  # type: ignore[misc]
         (
             "topics",
             CompactArray(
-                _Flexible(
+                Flexible(
                     ("topic", _text),
                     (
                         "partitions",
                         CompactArray(
-                            _Flexible(
+                            Flexible(
                                 ("partition", Int32),
                                 ("error_code", Int16),
                                 ("offset", Int64),
@@ -60,7 +60,7 @@ class _ProduceResponse(Response):  # type: ignore[misc]
                                 (
                                     "record_errors",
                                     CompactArray(
-                                        _Flexible(("batch_index", Int32), ("message", _text))
+                                        Flexible(("batch_index", Int32), ("message", _text))
                                     ),
                                 ),
                                 ("error_message", _text),
@@ -87,11 +87,11 @@ class _ProduceStruct(RequestStruct):  # type: ignore[misc]
         (
             "topics",
             CompactArray(
-                _Flexible(
+                Flexible(
                     ("topic", _text),
                     (
                         "partitions",
-                        CompactArray(_Flexible(("partition", Int32), ("messages", CompactBytes))),
+                        CompactArray(Flexible(("partition", Int32), ("messages", CompactBytes))),
                     ),
                 )
             ),

@@ -9,13 +9,16 @@ nothing when it wakes.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.producer import sender
+from aiokafka.structs import RecordMetadata
 
 from agents.kafka_client import connection
+from agents.topic_ids import topic_ids
 from agents.transaction_protocol import TransactionalProducer
 from config.settings import KafkaSettings
 
@@ -75,8 +78,12 @@ class PartitionProducer:
     async def stop(self) -> None:
         await asyncio.gather(self._producer.stop(), self._resting.stop())
 
-    async def commit(self, outgoing: Iterable[Outgoing]) -> None:
+    async def commit(self, outgoing: Iterable[Outgoing]) -> dict[str, int]:
         """Sends the records, all or nothing; where to read on is one of them.
+
+        Returns:
+            By topic, how far the source's partition is known by them: the offset of the first
+            record of the last batch sent to it. Who reads on from there misses nothing.
 
         1. begin
         2. every record into batches by topic, handed over without waiting for each
@@ -86,24 +93,29 @@ class PartitionProducer:
         producer = self._producer
         await producer.begin_transaction()
         deliveries = await self._send(outgoing)
-        await asyncio.gather(*deliveries)
+        delivered = await asyncio.gather(*deliveries)
         await producer.commit_transaction()
         self._producer, self._resting = self._resting, producer
+        return {at.topic: at.offset for at in delivered if at.partition == self._partition}
 
-    async def _send(self, outgoing: Iterable[Outgoing]) -> list[asyncio.Future[object]]:
+    async def topic_ids(self, topics: Iterable[str]) -> dict[str, uuid.UUID]:
+        """See `agents.topic_ids`."""
+        return await topic_ids(self._producer.client, topics)
+
+    async def _send(self, outgoing: Iterable[Outgoing]) -> list[asyncio.Future[RecordMetadata]]:
         by_place: dict[tuple[str, int], list[Outgoing]] = {}
         for record in outgoing:
             named = record.partition
             place = record.topic, self._partition if named is None else named
             by_place.setdefault(place, []).append(record)
-        deliveries: list[asyncio.Future[object]] = []
+        deliveries: list[asyncio.Future[RecordMetadata]] = []
         for (topic, partition), records in by_place.items():
             deliveries += await self._send_to(topic, partition, records)
         return deliveries
 
     async def _send_to(
         self, topic: str, partition: int, records: list[Outgoing]
-    ) -> list[asyncio.Future[object]]:
+    ) -> list[asyncio.Future[RecordMetadata]]:
         producer = self._producer
         deliveries = []
         batch = producer.create_batch()

@@ -18,7 +18,10 @@ READER_LEFT = 141
 
 
 _STORES = ("alembic", "asyncpg", "bson", "clickhouse_driver", "elasticsearch", "pymongo", "redis")
-_EXTRA_OF = dict.fromkeys(_STORES, "stores") | {"matplotlib": "pictures"}
+_EXTRA_OF = dict.fromkeys(_STORES, "stores") | {
+    "matplotlib": "pictures",
+    "rocksdict": "disk",
+}
 """What is imported only where it is needed, and the extra that brings it."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,10 @@ def worker(
     instance_id: Annotated[
         str | None,
         typer.Option(help="Fixed name of this worker's slot. [LEARNER_WORKER__INSTANCE_ID]"),
+    ] = None,
+    state_folder: Annotated[
+        Path | None,
+        typer.Option(help="Keeps state on disk, in this folder. [LEARNER_WORKER__STATE_FOLDER]"),
     ] = None,
     metrics_port: MetricsPort = None,
     heartbeat: Heartbeat = None,
@@ -40,6 +45,7 @@ def worker(
         worker__pin_trees=pin_trees,
         worker__decide_on_every_event=every_event,
         worker__instance_id=instance_id,
+        worker__state_folder=state_folder,
         metrics__port=metrics_port,
     )
     metrics = WorkerMetrics()

@@ -77,6 +77,9 @@ class WorkerSettings(_Section):
     instance_id: str | None = Field(
         None, description="fixed name of this worker slot: a restart then waits no session timeout"
     )
+    state_folder: Path | None = Field(
+        None, description="keeps learners' state on disk, in this folder; in memory, if not given"
+    )
     transaction_wait_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         150.0, description="how long one transaction may wait for Kafka before the worker exits"
     )

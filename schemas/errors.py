@@ -9,6 +9,7 @@ LearnerError
 ├── BrokerUnavailable  Kafka, or one of its topics, is not there
 ├── Fenced             another process has taken this one's place
 ├── StoreUnavailable   a store does not answer now; the same may succeed later
+├── StateInUse         a folder of state that another process has open
 ├── RecordRefused      a store takes no such record (it becomes a dead letter)
 ├── TokenRefused       a token for the chat that is not good
 └── InvalidSetting     a setting that cannot be used
@@ -63,6 +64,10 @@ class Fenced(LearnerError):
 
 class StoreUnavailable(LearnerError):
     """A store does not answer, or not now: which, where, and what it said."""
+
+
+class StateInUse(LearnerError):
+    """A folder of state that another process has open: which."""
 
 
 class RecordRefused(LearnerError):

@@ -97,6 +97,25 @@ TOMBSTONES = WorkerFault(
     together=10,
     rate=400,
 )
+STATE_ON_DISK = WorkerFault(
+    "state-on-disk",
+    "kill -9 at each step of a batch and of a take-over, with state on disk instead of in memory",
+    asked=10,
+    ways=WORKER_KILLED.ways[:-2],
+    together=10,
+    on_disk=True,
+)
+STATE_FOLDER = WorkerFault(
+    "state-folder",
+    "the folder of state deleted, or from another version, when a worker starts on it",
+    asked=5,
+    ways=(
+        Way(("start a", "works a", "wait 0.5..2", "kill a", "state deleted|older")),
+        Way((f"start a kill committed {_AT_BATCHES}", "ended a", "state deleted|older")),
+    ),
+    together=5,
+    on_disk=True,
+)
 PARTITIONS_64 = WorkerFault(
     "64-partitions",
     "kill -9 of one of two workers that share 64 partitions",
@@ -124,6 +143,8 @@ FAULTS: dict[str, Fault] = {
         BROKER_KILLED,
         COMPACTION,
         TOMBSTONES,
+        STATE_ON_DISK,
+        STATE_FOLDER,
         PARTITIONS_64,
         SINK_KILLED,
         *BROKER_FAULTS,

@@ -88,12 +88,12 @@ def watch_worker(moment: Moment) -> None:
 
     restore = partition_owner.restore
 
-    async def restoring(kafka: Any, names: Any, partition: int, apply: Any) -> int:
-        def applied(topic: str, key: bytes, value: bytes | None) -> None:
-            apply(topic, key, value)
+    async def restoring(kafka: Any, names: Any, partition: int, apply: Any, *reached: Any) -> int:
+        def applied(*record: Any) -> None:
+            apply(*record)
             moment.came("restoring")
 
-        return await restore(kafka, names, partition, applied)
+        return await restore(kafka, names, partition, applied, *reached)
 
     partition_owner.restore = restoring
 

@@ -22,6 +22,8 @@ SHORT = (
     (catalogue.WORKER_STOPPED, 2),
     (catalogue.WORKERS_JOIN_AND_LEAVE, 1),
     (catalogue.COMPACTION, 1),
+    (catalogue.STATE_ON_DISK, 4),
+    (catalogue.STATE_FOLDER, 2),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from faults.committed_records import lag
 from faults.fault import Outcome, Progress, on_fresh_topics
 from faults.load import Load
 from faults.log_oracle import compare_with_replay
+from faults.state_on_disk import leave_as_an_older_version_would, with_state_on_disk
 from faults.worker_slots import WorkerSlots
 from servers.kafka import Kafka
 
@@ -43,6 +45,7 @@ class Way(NamedTuple):
 class WorkerFault(NamedTuple):
     """``asked``: rounds that issue 6 wants. ``ways`` come in turn; ``together`` rounds share one
     log, one load of ``rate`` events a second and one comparison, after the steps to ``begin`` with.
+    ``on_disk``: state is, in one folder for all workers.
     """
 
     name: str
@@ -53,6 +56,7 @@ class WorkerFault(NamedTuple):
     together: int = 15
     rate: float = 300
     partitions: int = 4
+    on_disk: bool = False
 
     def run(
         self,
@@ -114,6 +118,7 @@ class FaultRun:
         self, broker: Kafka | None, settings: Settings, workers: WorkerSlots, load: Load
     ) -> None:
         self._broker, self._settings = broker, settings
+        self._folder = settings.worker.state_folder or Path()
         self.workers, self.load = workers, load
         self.ways_gone = 0
         self._killed = False
@@ -124,7 +129,8 @@ class FaultRun:
 
         ``start SLOT``, ``start SLOT kill|freeze MOMENT NTH`` (by itself, then), ``works SLOT``,
         ``ended SLOT``, ``frozen SLOT``, ``kill SLOT``, ``freeze SLOT``, ``wake SLOT``, ``stop
-        SLOT``, ``wait SECONDS``, ``broker kill|start``, ``caught-up``, ``compact``.
+        SLOT``, ``wait SECONDS``, ``broker kill|start``, ``caught-up``, ``compact``, ``state
+        deleted|older`` (nobody works then).
         """
         action, *words = step.split()
         match action, words:
@@ -145,6 +151,10 @@ class FaultRun:
                 self._killed = True
             case "caught-up", []:
                 self._until_lag(2_000)
+            case "state", ["deleted"]:
+                shutil.rmtree(self._folder)
+            case "state", ["older"]:
+                leave_as_an_older_version_would(self._folder)
             case "compact", []:
                 compact_hard(self._settings)
                 self._compacting = True
@@ -201,6 +211,8 @@ def _run(
 ) -> Iterator[FaultRun]:
     load = Load(settings.kafka.bootstrap_servers, None, fault.rate, seed)
     with tempfile.TemporaryDirectory(prefix="learner-faults-") as folder:
+        if fault.on_disk:
+            settings = with_state_on_disk(settings, Path(folder) / "state")
         workers = WorkerSlots(settings, Path(folder), without)
         try:
             load.start()

@@ -127,7 +127,7 @@ def _positions(raw: bytes) -> ReadPositions:
 
 def _worker_position(raw: bytes) -> int:
     tables = PartitionTables.__new__(PartitionTables)
-    tables.put_raw("seen", POSITION_KEY, raw)
+    tables.restore("seen", POSITION_KEY, raw, 0)
     assert tables.position is not None
     return tables.position
 

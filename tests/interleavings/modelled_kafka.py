@@ -139,12 +139,16 @@ class ModelledProducer:
     async def stop(self) -> None:
         """Nothing is open but in memory."""
 
-    async def commit(self, outgoing: Iterable[Outgoing]) -> None:
+    async def topic_ids(self, _: object) -> dict[str, Any]:
+        return {}
+
+    async def commit(self, outgoing: Iterable[Outgoing]) -> dict[str, int]:
         self._records = list(outgoing)
         self._let_go = asyncio.get_running_loop().create_future()
         if self._kafka.guards.position == "before":
             self._arrive([r for r in self._records if r.key == POSITION_KEY])
         await self._let_go
+        return {}
 
     def commit_now(self) -> None:
         """The broker takes the waiting batch; the worker does not know yet.
@@ -174,13 +178,15 @@ class ModelledProducer:
 def restored(kafka: ModelledKafka) -> Any:
     """In place of ``agents.restore.restore``."""
 
-    async def restore(_: object, topics: list[str], partition: int, apply: Apply) -> int:
+    async def restore(
+        kafka_: object, topics: list[str], partition: int, apply: Apply, *reached: object
+    ) -> int:
         log = kafka.partitions[partition]
         end = None if kafka.guards.restore_to_end else log.looked_at
         log.looked_at = None
         records = [r for made in log.transactions[:end] for r in made if r.topic in topics]
-        for record in records:
-            apply(record.topic, record.key, record.value)
+        for offset, record in enumerate(records):
+            apply(record.topic, record.key, record.value, offset)
         return len(records)
 
     return restore

@@ -1,0 +1,92 @@
+"""Tables on disk hold what tables in memory do, across closing, opening and restoring."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agents import disk_tables
+from agents.disk_tables import DiskTables
+from agents.partition_owner import _encoded
+from agents.partition_tables import Encoded, OwnedTables, PartitionTables
+from config.seed_trees import seed_trees
+from simulation.classroom import simulate
+from streams.batch import Source, process
+from streams.decode import Record
+from streams.rules import Rules
+from streams.scoring import compile_tree
+from streams.tables import TABLE_NAMES
+
+TOPICS = {f"app-{name}-changelog": name for name in TABLE_NAMES}
+TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+NOW = datetime.now(UTC)
+
+
+def in_memory() -> PartitionTables:
+    tables: Any = {name: SimpleNamespace(data=SimpleNamespace(data={})) for name in TABLE_NAMES}
+    return PartitionTables(tables)
+
+
+def fold(tables: OwnedTables, events: list[tuple[int, bytes]]) -> Encoded:
+    """One committed batch."""
+    records = [Record(offset, None, line, NOW) for offset, line in events]
+    changed = _encoded(process(records, tables, TREES, Rules(), Source("learner.events", 0)))
+    end = events[-1][0] + 1
+    tables.apply(changed, end, dict.fromkeys(TOPICS, end))
+    return changed
+
+
+def values(tables: OwnedTables, keys: dict[str, set[str]]) -> dict[str, Any]:
+    return {
+        f"{table} {key}": getattr(tables, table)(key)
+        for table in TABLE_NAMES
+        for key in keys[table]
+    }
+
+
+def test_they_hold_what_tables_in_memory_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_tables, "MOST_DECODED", 5)  # most are read from disk
+    memory, disk = in_memory(), DiskTables(tmp_path, TOPICS)
+    disk.open("x")
+    keys: dict[str, set[str]] = {name: set() for name in TABLE_NAMES}
+    events = list(enumerate(islice(simulate(learners=20, days=60, seed=3), 2_000)))
+    for number in range(20):
+        batch = events[100 * number : 100 * (number + 1)]
+        changed = fold(memory, batch)
+        assert fold(disk, batch) == changed
+        for table, changes in changed.items():
+            keys[table] |= changes.keys()
+        if number % 5 == 4:
+            disk.close()
+            assert set(disk.open("x").values()) == {memory.position}
+            assert disk.position == memory.position
+    assert values(disk, keys) == values(memory, keys)
+    disk.close()
+
+
+def test_what_is_restored_in_part_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_tables, "_RESTORED_AT_ONCE", 2)
+    topic = "app-seen-changelog"
+    disk = DiskTables(tmp_path, TOPICS)
+    disk.open("x")
+    disk.restore("seen", b"u|1|0", b"12345678", 4)
+    disk.restore("seen", b"position", b"40", 5)
+    disk.restore("seen", b"u|2|0", b"abcdefgh", 6)
+    disk.close()  # killed: the last one was not written yet
+    assert disk.open("x") == {topic: 6}
+    assert (disk.position, disk.seen("u|1|0"), disk.seen("u|2|0")) == (40, b"12345678", None)
+    disk.close()
+    disk.open("x")
+    disk.restore("seen", b"u|1|0", None, 6)
+    disk.restored()
+    assert disk.seen("u|1|0") is None
+    disk.close()
