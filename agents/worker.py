@@ -22,7 +22,7 @@ from agents.prompt_sets import prompts_in
 from agents.tree_versions import TreeVersions
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, WorkerSettings
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, LeftInDoubt
 from schemas.tree import TreeDocument
 from streams.prompt import PLAIN, Prompts
 from streams.rules import Rules
@@ -64,8 +64,7 @@ async def run_worker(
     Raises:
         BrokerUnavailable: Kafka cannot be reached, or our topics are not there.
         InvalidSetting: the prompts cannot be used.
-        Exception: whatever the worker had to leave for. The state is in doubt then: end the
-            process without any further clean-up.
+        LeftInDoubt: whatever the worker had to leave for once it had begun.
     """
     decides = rules(settings.worker, prompts_in(settings.prompts.folder))
     partitions = await _partitions(settings.kafka, settings.worker.app_id)
@@ -77,7 +76,9 @@ async def run_worker(
 
     def leave(error: BaseException) -> None:
         if not failed.done():
-            failed.set_exception(error)
+            left = LeftInDoubt(str(error))
+            left.__cause__ = error
+            failed.set_exception(left)
 
     agent = LearnerAgent(settings, decides, trees.compiled, leave, partitions, metrics=metrics)
     await agent.start()

@@ -55,8 +55,13 @@ class Commands(TyperGroup):
 
 def fail(said: str, code: int = FAILED) -> Any:
     """Raises: typer.Exit, after one line on stderr."""
-    typer.echo(f"learner: {' '.join(said.split())}", err=True)
+    say(said)
     raise typer.Exit(code)
+
+
+def say(said: str) -> None:
+    """One line on stderr."""
+    typer.echo(f"learner: {' '.join(said.split())}", err=True)
 
 
 def _let_go_of_stdout() -> None:

@@ -14,7 +14,7 @@ import structlog
 import typer
 import uvloop
 
-from cli.failures import FAILED, INTERRUPTED
+from cli.failures import FAILED, INTERRUPTED, say
 from schemas.errors import LearnerError
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ def run_until_stopped(
 
     ``heartbeat`` is touched every second while the event loop turns.
 
-    Errors of ours are raised. Any other leaves the process there and then (exit code 1): what was
-    under way is in doubt, and a graceful end might still commit it.
+    Errors of ours are raised. Any other, and `LeftInDoubt` for whatever reason, leaves the process
+    there and then (exit code 1).
     """
     # For every loop that is made: Faust's consumer has one of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
@@ -59,7 +59,10 @@ async def _run(work: Callable[[asyncio.Event], Awaitable[T]], heartbeat: Path | 
         return await work(stop)
     except LearnerError:
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error.__cause__, LearnerError):
+            say(str(error.__cause__))
+            _leave(FAILED)
         log.exception("left: start it again, it goes on from what Kafka has committed")
         _leave(FAILED)
         raise

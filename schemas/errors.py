@@ -13,6 +13,8 @@ LearnerError
 ├── RecordRefused      a store takes no such record (it becomes a dead letter)
 ├── TokenRefused       a token for the chat that is not good
 └── InvalidSetting     a setting that cannot be used
+
+`LeftInDoubt` is none of them: it says that this process has to end, whatever the reason was.
 """
 
 from __future__ import annotations
@@ -80,3 +82,8 @@ class TokenRefused(LearnerError):
 
 class InvalidSetting(LearnerError):
     """A setting that cannot be used: which one, its value, and what it takes."""
+
+
+class LeftInDoubt(Exception):
+    """A process had to leave its work, for the reason that is its ``__cause__``: end it without any
+    further clean-up, which might still commit what is in doubt, or wait for what never comes."""

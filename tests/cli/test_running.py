@@ -16,7 +16,7 @@ from pathlib import Path
 from cli.running import run_until_stopped
 from config.logging import configure_logging
 from config.settings import LogSettings
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, LeftInDoubt, StoreUnavailable
 
 async def until_stopped(stop):
     print("working", flush=True)
@@ -29,6 +29,9 @@ async def stubborn(stop):
 
 async def fails(stop):
     raise RuntimeError("in doubt")
+
+async def full_disk(stop):
+    raise LeftInDoubt from StoreUnavailable("the disk is full")
 
 async def no_broker(stop):
     raise BrokerUnavailable("no Kafka")
@@ -77,6 +80,16 @@ def test_what_it_cannot_mend_ends_the_process_without_clean_up(tmp_path: Path) -
     assert process.returncode == 1
     assert said == ""
     assert "in doubt" in logged
+
+
+def test_an_error_of_ours_in_mid_work_is_told_in_a_line_and_ends_it_like_any_other(
+    tmp_path: Path,
+) -> None:
+    process = start("full_disk", tmp_path / "beat")
+    said, logged = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said == ""
+    assert logged == "learner: the disk is full\n"
 
 
 def test_an_error_of_ours_is_raised(tmp_path: Path) -> None:

@@ -116,6 +116,17 @@ STATE_FOLDER = WorkerFault(
     together=5,
     on_disk=True,
 )
+STATE_DISK_FULL = WorkerFault(
+    "state-disk-full",
+    "no room under the folder of state for seconds: workers leave, and go on when there is some",
+    asked=5,
+    begin=("start a", "works a"),
+    ways=(Way(("wait 0.5..3", "disk full", "wait 3..8", "disk room", "caught-up")),),
+    together=5,
+    rate=1_000,  # RocksDB has room put by for a while
+    on_disk=True,
+    disk_megabytes=256,
+)
 PARTITIONS_64 = WorkerFault(
     "64-partitions",
     "kill -9 of one of two workers that share 64 partitions",
@@ -145,6 +156,7 @@ FAULTS: dict[str, Fault] = {
         TOMBSTONES,
         STATE_ON_DISK,
         STATE_FOLDER,
+        STATE_DISK_FULL,
         PARTITIONS_64,
         SINK_KILLED,
         *BROKER_FAULTS,

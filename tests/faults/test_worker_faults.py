@@ -14,6 +14,7 @@ import pytest
 from faults import catalogue
 from faults.worker_fault import WorkerFault, drawn
 from servers.kafka import Kafka
+from servers.kafka_jars import ServerUnavailable
 
 SEED = int(os.environ.get("FAULT_SEED", "7"))
 SHORT = (
@@ -33,6 +34,16 @@ def test_nothing_is_lost_or_doubled(fault: WorkerFault, rounds: int, kafka_boots
     print(outcome.compared.events, outcome.notes)
     outcome.compared.assert_exact()
     assert outcome.rounds >= rounds
+
+
+@pytest.mark.long
+def test_no_room_under_the_folder_of_state(kafka_bootstrap: str) -> None:
+    try:
+        outcome = catalogue.STATE_DISK_FULL.run(kafka_bootstrap, 1, SEED, progress=print)
+    except ServerUnavailable as error:
+        pytest.skip(str(error))
+    outcome.compared.assert_exact()
+    assert outcome.notes["left"] > 0, "it never met the full disk"
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from faults.committed_records import lag
 from faults.fault import Outcome, Progress, on_fresh_topics
 from faults.load import Load
 from faults.log_oracle import compare_with_replay
+from faults.small_disk import SmallDisk
 from faults.state_on_disk import leave_as_an_older_version_would, with_state_on_disk
 from faults.worker_slots import WorkerSlots
 from servers.kafka import Kafka
@@ -45,7 +46,7 @@ class Way(NamedTuple):
 class WorkerFault(NamedTuple):
     """``asked``: rounds that issue 6 wants. ``ways`` come in turn; ``together`` rounds share one
     log, one load of ``rate`` events a second and one comparison, after the steps to ``begin`` with.
-    ``on_disk``: state is, in one folder for all workers.
+    ``on_disk``: state is, in one folder for all workers; ``disk_megabytes``: on a disk of its own.
     """
 
     name: str
@@ -57,6 +58,7 @@ class WorkerFault(NamedTuple):
     rate: float = 300
     partitions: int = 4
     on_disk: bool = False
+    disk_megabytes: int | None = None
 
     def run(
         self,
@@ -115,9 +117,14 @@ class FaultRun:
     """Load, workers and broker of one run."""
 
     def __init__(
-        self, broker: Kafka | None, settings: Settings, workers: WorkerSlots, load: Load
+        self,
+        broker: Kafka | None,
+        disk: SmallDisk | None,
+        settings: Settings,
+        workers: WorkerSlots,
+        load: Load,
     ) -> None:
-        self._broker, self._settings = broker, settings
+        self._broker, self._disk, self._settings = broker, disk, settings
         self._folder = settings.worker.state_folder or Path()
         self.workers, self.load = workers, load
         self.ways_gone = 0
@@ -130,7 +137,7 @@ class FaultRun:
         ``start SLOT``, ``start SLOT kill|freeze MOMENT NTH`` (by itself, then), ``works SLOT``,
         ``ended SLOT``, ``frozen SLOT``, ``kill SLOT``, ``freeze SLOT``, ``wake SLOT``, ``stop
         SLOT``, ``wait SECONDS``, ``broker kill|start``, ``caught-up``, ``compact``, ``state
-        deleted|older`` (nobody works then).
+        deleted|older`` (nobody works then), ``disk full|room``.
         """
         action, *words = step.split()
         match action, words:
@@ -155,6 +162,10 @@ class FaultRun:
                 shutil.rmtree(self._folder)
             case "state", ["older"]:
                 leave_as_an_older_version_would(self._folder)
+            case "disk", ["full" | "room" as what]:
+                assert self._disk is not None
+                self._killed = True  # whoever cannot write leaves
+                self._disk.fill() if what == "full" else self._disk.make_room()
             case "compact", []:
                 compact_hard(self._settings)
                 self._compacting = True
@@ -210,13 +221,19 @@ def _run(
     without: Mapping[str, str] | None,
 ) -> Iterator[FaultRun]:
     load = Load(settings.kafka.bootstrap_servers, None, fault.rate, seed)
-    with tempfile.TemporaryDirectory(prefix="learner-faults-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="learner-faults-") as folder,
+        ExitStack() as stack,
+    ):
+        disk, state = None, Path(folder) / "state"
+        if fault.disk_megabytes is not None:
+            disk = stack.enter_context(SmallDisk(state, fault.disk_megabytes))
         if fault.on_disk:
-            settings = with_state_on_disk(settings, Path(folder) / "state")
+            settings = with_state_on_disk(settings, state)
         workers = WorkerSlots(settings, Path(folder), without)
         try:
             load.start()
-            yield FaultRun(broker, settings, workers, load)
+            yield FaultRun(broker, disk, settings, workers, load)
         finally:
             workers.kill_all()
             load.abandon()
