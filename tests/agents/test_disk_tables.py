@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -9,11 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents import disk_tables
 from agents.disk_tables import DiskTables
 from agents.partition_owner import _encoded
-from agents.partition_tables import Encoded, OwnedTables, PartitionTables
+from agents.partition_tables import (
+    POSITION_KEY,
+    Encoded,
+    OwnedTables,
+    PartitionTables,
+    position_value,
+)
 from config.seed_trees import seed_trees
 from simulation.classroom import simulate
 from streams.batch import Source, process
@@ -90,3 +99,44 @@ def test_what_is_restored_in_part_goes_on_from_there(
     disk.restored()
     assert disk.seen("u|1|0") is None
     disk.close()
+
+
+Commits = st.lists(
+    st.tuples(
+        st.dictionaries(st.sampled_from("abcd"), st.none() | st.binary(min_size=8, max_size=8)),
+        st.sampled_from(["written", "killed before it is written", "killed after it"]),
+    ),
+    max_size=12,
+)
+
+
+@given(Commits)
+@settings(max_examples=40, deadline=None)
+def test_whenever_it_is_killed_the_changelogs_make_up_for_what_is_missing(commits: Any) -> None:
+    topic = "app-seen-changelog"
+    log: list[tuple[bytes, bytes | None]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        disk = DiskTables(Path(folder), TOPICS)
+        _restored(disk, log, topic)
+        for pages, what in commits:
+            first = len(log)
+            log += [*((key.encode(), raw) for key, raw in pages.items())]
+            log.append((POSITION_KEY, position_value(first)))
+            changed = {"seen": {key: (raw, raw) for key, raw in pages.items()}}
+            if what != "killed before it is written":
+                disk.apply(changed, first, {topic: first, "learner.decisions": 7})
+            if what != "written":
+                disk.close()
+                _restored(disk, log, topic)
+        last = dict(log)
+        assert {key: disk.seen(key) for key in "abcd"} == {
+            key: last.get(key.encode()) for key in "abcd"
+        }
+        assert disk.position == (int(last[POSITION_KEY] or 0) if log else None)
+        disk.close()
+
+
+def _restored(disk: DiskTables, log: list[tuple[bytes, bytes | None]], topic: str) -> None:
+    for offset, (key, raw) in list(enumerate(log))[disk.open("x").get(topic, 0) :]:
+        disk.restore("seen", key, raw, offset)
+    disk.restored()
