@@ -13,7 +13,7 @@ from config.settings import Settings
 
 
 def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[int, list[Message]]:
-    """Every committed record by partition, from the beginning to where each ends now."""
+    """Every committed record by partition, from the beginning to where each ends now, or beyond."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -28,12 +28,15 @@ def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[i
     consumer.assign([TopicPartition(topic, p, 0) for p in found])
     ended: set[int] = set()
     try:
+        # There is no end of partition as long as somebody writes on.
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p))[1] for p in found}
         while len(ended) < partitions:
             for message in consumer.consume(1000, timeout=0.1):
+                partition = message.partition()
                 if message.error() is None:
-                    found[message.partition()].append(message)
-                else:
-                    ended.add(message.partition())
+                    found[partition].append(message)
+                if message.error() is not None or message.offset() + 1 >= ends[partition]:
+                    ended.add(partition)
     finally:
         consumer.close()
     return found

@@ -10,7 +10,7 @@ from faults.fault import BrokenOff, Outcome, Progress
 
 FOUND = ("lost", "doubled", "different")
 _COUNTED = ("rounds", "events", *FOUND, "failed")
-_LARGEST = ("slowest_stop", "longest_pause")
+_LARGEST = ("slowest_stop", "longest_pause", "slowest_catch_up")
 """Notes of which the largest counts, not the sum."""
 
 
