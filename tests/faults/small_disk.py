@@ -12,7 +12,6 @@ from pathlib import Path
 from servers.kafka_jars import ServerUnavailable
 
 _BALLAST = "ballast"
-_BLOCK = 4096
 
 
 class SmallDisk:
@@ -22,12 +21,12 @@ class SmallDisk:
         self.folder = folder
 
     def fill(self, left: int = 0) -> None:
-        """Nothing more goes onto it, but for ``left`` bytes."""
-        free = os.statvfs(self.folder)
-        with (self.folder / _BALLAST).open("wb") as ballast, contextlib.suppress(OSError):
-            os.posix_fallocate(
-                ballast.fileno(), 0, max(_BLOCK, free.f_bavail * free.f_frsize - left)
-            )
+        """Whatever is free goes, but for ``left`` bytes; again, if something was let go since."""
+        disk = os.statvfs(self.folder)
+        more = disk.f_bavail * disk.f_frsize - left
+        with (self.folder / _BALLAST).open("ab") as ballast, contextlib.suppress(OSError):
+            if more > 0:
+                os.posix_fallocate(ballast.fileno(), ballast.tell(), more)
 
     def free(self) -> None:
         """There is room again."""

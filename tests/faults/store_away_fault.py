@@ -59,8 +59,8 @@ def hanging(stage: Stage) -> Callable[[], None]:
 
 
 def slow(stage: Stage) -> Callable[[], None]:
-    """Everything arrives late, in both directions."""
-    stage.proxy.delay(stage.chance.randint(50, 800))
+    """Everything arrives late, in both directions; too late, by chance."""
+    stage.proxy.delay(stage.chance.randint(50, 2 * int(_TIMEOUT_SECONDS * 1000)))
     return stage.proxy.heal
 
 
