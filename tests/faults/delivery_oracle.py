@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,24 +21,17 @@ _Records = list[dict[str, Any]]
 FINAL = {"success", "fail", "superseded"}
 
 
-class DeliveriesOnKafka:
-    """Everything that decisions, answers and the facilitator have left on Kafka until now."""
+@dataclass
+class Deliveries:
+    """Everything that decisions, answers and the facilitator have left, by partition."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.attempts = settings.facilitator.attempts
-        # In this order: once the log says that nothing is open, nothing is added to what follows.
-        self.decisions = self._read(topics.DECISIONS)
-        self.log = self._read(topics.DELIVERY_LOG)
-        self.sent = self._read(topics.DELIVERIES)
-        self.acks = self._read(topics.ACKS)
-        self.events = self._read(topics.EVENTS)
-        self.letters = self._read(topics.DEAD_LETTERS)
-
-    def _read(self, topic: str) -> dict[int, _Records]:
-        kafka = self._settings.kafka
-        found = committed_records(kafka.bootstrap_servers, topic, kafka.partitions)
-        return {partition: _values(messages) for partition, messages in found.items()}
+    attempts: int
+    decisions: dict[int, _Records]
+    log: dict[int, _Records]
+    sent: dict[int, _Records]
+    acks: dict[int, _Records]
+    events: dict[int, _Records]
+    letters: dict[int, _Records]
 
     def final_statuses(self) -> Counter[str]:
         """``timeout``: given up."""
@@ -162,6 +156,21 @@ def _is_unsent(record: dict[str, Any]) -> bool:
 
 def _sending(record: dict[str, Any]) -> str:
     return orjson.dumps(record).decode()
+
+
+def deliveries_on_kafka(settings: Settings) -> Deliveries:
+    """Until now, read in this order: once the log says that nothing is open, nothing is added to
+    what follows."""
+    kafka = settings.kafka
+    read = [
+        committed_records(kafka.bootstrap_servers, topic, kafka.partitions)
+        for topic in (
+            *(topics.DECISIONS, topics.DELIVERY_LOG, topics.DELIVERIES, topics.ACKS),
+            *(topics.EVENTS, topics.DEAD_LETTERS),
+        )
+    ]
+    values = [{p: _values(messages) for p, messages in found.items()} for found in read]
+    return Deliveries(settings.facilitator.attempts, *values)
 
 
 def _values(messages: list[Message]) -> _Records:

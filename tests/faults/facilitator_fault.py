@@ -22,7 +22,7 @@ from client.decisions import DeliveredDecisions
 from config.settings import FacilitatorSettings, Settings
 from faults.command_at_a_moment import variables
 from faults.command_process import CommandProcess
-from faults.delivery_oracle import DeliveriesOnKafka
+from faults.delivery_oracle import Deliveries, deliveries_on_kafka
 from faults.fault import Outcome, Progress, on_fresh_topics
 from schemas.errors import BrokerUnavailable
 from schemas.fields import TREE_IDS
@@ -223,10 +223,10 @@ def quick(settings: Settings) -> Settings:
     return settings.model_copy(update={"facilitator": facilitator})
 
 
-def dealt_with(settings: Settings, progress: Progress) -> DeliveriesOnKafka:
+def dealt_with(settings: Settings, progress: Progress) -> Deliveries:
     """Once every decision has come to an end, or nothing more can be hoped for."""
     ends = time.monotonic() + _SETTLE_SECONDS
-    while (found := DeliveriesOnKafka(settings)).open() and time.monotonic() < ends:
+    while (found := deliveries_on_kafka(settings)).open() and time.monotonic() < ends:
         time.sleep(1)
     progress(f"{found.open()} decisions have come to no end")
     return found
