@@ -19,4 +19,3 @@ def test_killed_in_turn_under_load(kafka_bootstrap: str) -> None:
     outcome = in_turn.run(kafka_bootstrap, ROUNDS * len(KINDS), 7, progress=print)
     print(outcome.compared.events, outcome.notes)
     outcome.compared.assert_exact()
-    assert outcome.notes["fewest_said"] >= 5

@@ -60,7 +60,7 @@ class TrainerFault(NamedTuple):
     ) -> Outcome:
         """See `faults.fault.Fault`."""
         began, chance = time.monotonic(), random.Random(f"{self.name}/{seed}")
-        settings = _keeping_often(on_fresh_topics(bootstrap))
+        settings = keeping_often(on_fresh_topics(bootstrap))
         with tempfile.TemporaryDirectory(prefix="learner-faults-") as folder:
             log = Path(folder) / "trainer.log"
             with Examples(bootstrap, seed) as examples:
@@ -70,7 +70,7 @@ class TrainerFault(NamedTuple):
                     nth = 1 if moment == "fenced" else chance.randint(1, 6)
                     _start_and_kill(settings, log, moment, nth, chance.uniform(0, 0.3))
         progress(f"{self.name} seed {seed}: learning the rest, comparing")
-        asyncio.run(_learn_the_rest(settings, sum(map(len, examples.sent.values()))))
+        asyncio.run(learn_the_rest(settings, sum(map(len, examples.sent.values()))))
         compared = compare_with_uninterrupted(settings, examples.sent)
         notes = {"versions": float(len(versions(settings)))}
         return Outcome(rounds, compared, time.monotonic() - began, notes)
@@ -211,7 +211,7 @@ def _end_of(log: Path) -> str:
     return log.read_text()[-3000:]
 
 
-async def _learn_the_rest(settings: Settings, count: int) -> None:
+async def learn_the_rest(settings: Settings, count: int) -> None:
     """Until it has read everything, or nothing more can be hoped for."""
     stop, ends = asyncio.Event(), time.monotonic() + _LEARN_SECONDS
 
@@ -224,7 +224,7 @@ async def _learn_the_rest(settings: Settings, count: int) -> None:
         await run_trainer(settings, stop, look)
 
 
-def _keeping_often(settings: Settings) -> Settings:
+def keeping_often(settings: Settings) -> Settings:
     """So that there are many snapshots to be killed in."""
     trainer = TrainerSettings(min_examples=100, snapshot_examples=50)
     return settings.model_copy(update={"trainer": trainer})
