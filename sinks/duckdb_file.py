@@ -130,7 +130,9 @@ def _complaints(file: Path) -> Iterator[None]:
     except _AWAY as error:
         if "not a valid DuckDB" in str(error):
             raise InvalidInput(f"{file}: {_said(error)}") from None
-        raise StoreUnavailable(f"DuckDB, {file}: {_said(error)}") from None
+        # Of a checkpoint that failed the second line says why.
+        said = " ".join(str(error).split())[:500]
+        raise StoreUnavailable(f"DuckDB, {file}: {said}") from None
 
 
 def _held(error: duckdb.Error) -> bool:

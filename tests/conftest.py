@@ -6,7 +6,7 @@ import importlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
@@ -32,6 +32,15 @@ def _not_here(what: str, reason: str, *, possible: bool) -> NoReturn:
     if must or (possible and os.environ.get("CI") == "true"):
         pytest.fail(f"{what} is required here: {reason}", pytrace=False)
     pytest.skip(f"{what}: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """Of a test that starts its servers itself."""
+    try:
+        return (yield)
+    except ServerUnavailable as error:
+        _not_here("a server", str(error), possible=error.possible)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

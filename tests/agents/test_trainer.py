@@ -9,25 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from example_streams.drifting import drifting, guess_one_label
 
 from agents import topics, trainer_log
 from agents.embedded_kafka import EmbeddedKafka
-from agents.trainer import TrainerProgress, learning, run_trainer
+from agents.trainer import TrainerProgress, run_trainer
 from agents.tree_publisher import publish_edit
-from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, TrainerSettings
 from faults.command_process import CommandProcess
-from faults.committed_records import committed_records
+from faults.trainer_fault import last_snapshot, uninterrupted, versions
 from schemas.errors import BrokerUnavailable, Fenced, InvalidRecord
 from schemas.example import TreeExample
 from schemas.fields import TREE_IDS, TreeId
-from schemas.snapshot import TrainerSnapshot, TreeSnapshot, snapshot_adapter
+from schemas.snapshot import TrainerSnapshot
 from schemas.state import encode
 from schemas.tree import TreeDocument
-from streams.learning import OnlineTree
 from streams.tree_edits import Editor, pin, unpin
 
 TREE: TreeId = "primary_classification"
@@ -83,27 +81,6 @@ def feed(kafka: Settings, examples: Iterable[TreeExample], partition: int = 0) -
     send(kafka, topics.EXAMPLES, map(encode, examples), partition)
 
 
-def committed_values(kafka: Settings, topic: str) -> list[bytes]:
-    records = committed_records(kafka.kafka.bootstrap_servers, topic)[0]
-    return [record.value() or b"" for record in records]
-
-
-def versions(kafka: Settings) -> list[TreeDocument]:
-    values = [
-        m.value() or b""
-        for m in committed_records(kafka.kafka.bootstrap_servers, topics.TREE_VERSIONS)[0]
-    ]
-    return [TreeDocument.model_validate_json(value) for value in values]
-
-
-def last_snapshot(kafka: Settings) -> TrainerSnapshot | None:
-    values = [
-        m.value() or b""
-        for m in committed_records(kafka.kafka.bootstrap_servers, topics.SNAPSHOTS)[0]
-    ]
-    return snapshot_adapter.validate_json(values[-1]) if values else None
-
-
 def read_up_to(kafka: Settings) -> int:
     snapshot = last_snapshot(kafka)
     return snapshot.offsets[0] if snapshot else 0
@@ -116,14 +93,6 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def uninterrupted(
-    kafka: Settings, examples: Iterable[TreeExample]
-) -> tuple[TreeSnapshot, list[TreeDocument]]:
-    tree = OnlineTree(seed_trees()[TREE], learning(kafka.trainer))
-    made = [tree.learn(example) for example in examples]
-    return tree.snapshot(), [document for document in made if document is not None]
-
-
 async def run_until(kafka: Settings, done: Callable[[TrainerProgress], bool]) -> TrainerProgress:
     stop = asyncio.Event()
     async with asyncio.timeout(SECONDS):
@@ -132,38 +101,6 @@ async def run_until(kafka: Settings, done: Callable[[TrainerProgress], bool]) ->
 
 def learn_the_rest(kafka: Settings, count: int) -> None:
     asyncio.run(run_until(kafka, lambda p: p.metrics[TREE].examples >= count))
-
-
-def test_killed_three_times_it_learns_each_example_once(
-    kafka: Settings, start: Callable[[], CommandProcess]
-) -> None:
-    examples = list(drifting(12_000, drift_every=2_500))
-    feed(kafka, examples)
-    snapshots = Consumer({"bootstrap.servers": kafka.kafka.bootstrap_servers, "group.id": "end"})
-    place = TopicPartition(topics.SNAPSHOTS, 0)
-
-    def end() -> int:
-        return int(snapshots.get_watermark_offsets(place, timeout=10)[1])
-
-    killed_at = [0]
-    for _ in range(3):
-        before = end()
-        process = start()
-        # A few, so that it is now between two of them.
-        wait_for(lambda before=before: end() > before + 6)  # type: ignore[misc]
-        process.kill()
-        killed_at.append(read_up_to(kafka))
-    snapshots.close()
-    assert killed_at == sorted(set(killed_at)), "a kill came before anything was learned"
-    assert killed_at[-1] < 12_000, "the last kill came after everything was learned"
-    learn_the_rest(kafka, 12_000)
-    snapshot = last_snapshot(kafka)
-    assert snapshot is not None
-    expected, documents = uninterrupted(kafka, examples)
-    assert snapshot.offsets[0] == 12_000
-    assert snapshot.trees[TREE] == expected
-    assert versions(kafka) == documents
-    assert len(documents) >= 3
 
 
 def test_a_second_trainer_fences_the_first_off(

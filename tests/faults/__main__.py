@@ -2,24 +2,22 @@
 
     make faults ARGS="--rounds 20 --seed 7 --fault worker-killed"
 
-Ends with one JSON line: rounds, events, lost, doubled, different, and the same per fault. Exit code
-0 only if nothing is lost, doubled or different.
+Ends with one JSON line: rounds, events, lost, doubled, different, failed, and the same per fault.
+A run in which a step fails is told with its seed and counted as ``failed``; the next ones go on.
+Exit code 0 only if nothing is lost, doubled, different or failed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import time
-from collections import Counter
 
 from faults.catalogue import FAULTS
-from faults.fault import Outcome, runs
+from faults.fault import runs
+from faults.summary import FaultSummary, Summary
 from servers.kafka import start_kafka
-
-_FOUND = ("lost", "doubled", "different")
 
 
 def main() -> None:
@@ -29,58 +27,18 @@ def main() -> None:
             print(f"{fault.name:26} {fault.asked:4}  {fault.about}")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers end with us
-    began, by_fault = time.monotonic(), {}
+    began, summary = time.monotonic(), Summary()
     kafka = start_kafka()
     try:
         for name in args.fault or FAULTS:
+            summed = summary.faults[name] = FaultSummary(args.seed, _tell)
             rounds = args.rounds or FAULTS[name].asked
-            by_fault[name] = _Sum(args.seed)
-            for outcome in runs(FAULTS[name], kafka, rounds, args.seed, _tell):
-                by_fault[name].add(outcome)
+            for run in runs(FAULTS[name], kafka, rounds, args.seed, _tell):
+                summed.add(run)
     finally:
         kafka.stop()
-    total: Counter[str] = Counter()
-    for summed in by_fault.values():
-        total.update({key: summed.figures[key] for key in ("rounds", "events", *_FOUND)})
-    seconds = round(time.monotonic() - began)
-    print(
-        json.dumps(
-            {key: total[key] for key in ("rounds", "events", *_FOUND)}
-            | {"seconds": seconds, "faults": {name: s.figures for name, s in by_fault.items()}}
-        )
-    )
-    raise SystemExit(any(total[kind] for kind in _FOUND))
-
-
-_LARGEST = ("slowest_stop", "longest_pause")
-"""Notes of which the largest counts, not the sum."""
-
-
-class _Sum:
-    """One fault's figures so far."""
-
-    def __init__(self, seed: int) -> None:
-        self.figures: dict[str, float] = dict.fromkeys(("rounds", "events", *_FOUND, "seconds"), 0)
-        self.figures["seed"] = self._seed = seed
-
-    def add(self, outcome: Outcome) -> None:
-        compared = outcome.compared
-        found = {kind: len(getattr(compared, kind)) for kind in _FOUND}
-        for key, more in {
-            "rounds": outcome.rounds,
-            "events": compared.events,
-            "seconds": round(outcome.seconds),
-            **found,
-        }.items():
-            self.figures[key] += more
-        _tell(f"seed {self._seed}: {outcome.rounds} rounds, {compared.events} events, {found}")
-        _tell(f"  {outcome.notes}")
-        if any(found.values()):
-            _tell(compared.told())
-        self._seed += 1
-        for name, value in outcome.notes.items():
-            kept = self.figures.get(name, 0)
-            self.figures[name] = max(kept, value) if name in _LARGEST else kept + value
+        print(summary.line(time.monotonic() - began))  # also of what was interrupted
+    raise SystemExit(not summary.exact)
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from faults.all_stores import SERVERS
 from faults.broker_faults import BROKER_FAULTS
+from faults.chat_fault import ChatFault
+from faults.disk_full_fault import DiskFullFault
+from faults.facilitator_fault import FacilitatorFault
 from faults.fault import Fault
 from faults.sink_fault import SinkFault
+from faults.store_away_fault import StoreAwayFault
+from faults.trainer_fault import TrainerFault
 from faults.worker_fault import Way, WorkerFault
 
 _AT_BATCHES = "1..30"
@@ -143,6 +149,32 @@ PARTITIONS_64 = WorkerFault(
 SINK_KILLED = SinkFault(
     "sink-killed", "each store's sink in turn, kill -9 before its write, after it, at random", 30
 )
+TRAINER_KILLED = TrainerFault(
+    "trainer-killed",
+    "the trainer's kill -9: at random, at its start, at each step of a snapshot's transaction",
+    asked=30,
+)
+FACILITATOR_KILLED = FacilitatorFault(
+    "facilitator-killed",
+    "one of two facilitators' kill -9: at random, in a take-over, at each step of a transaction",
+    asked=30,
+)
+GATEWAY_KILLED = ChatFault(
+    "gateway-killed",
+    "one of two chat gateways' kill -9 while twelve learners talk",
+    asked=30,
+    kinds=("gateway",),
+)
+RESPONDER_KILLED = ChatFault(
+    "responder-killed",
+    "one of two responders' kill -9 while twelve learners talk",
+    asked=30,
+    kinds=("responder",),
+)
+STORES_AWAY = tuple(StoreAwayFault(store) for store in SERVERS)
+DISK_FULL = DiskFullFault(
+    "disk-full-duckdb", "the disk under DuckDB's file is full, and has room again later", asked=5
+)
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -159,6 +191,12 @@ FAULTS: dict[str, Fault] = {
         STATE_DISK_FULL,
         PARTITIONS_64,
         SINK_KILLED,
+        TRAINER_KILLED,
+        FACILITATOR_KILLED,
+        GATEWAY_KILLED,
+        RESPONDER_KILLED,
+        *STORES_AWAY,
+        DISK_FULL,
         *BROKER_FAULTS,
     )
 }

@@ -11,6 +11,7 @@ import asyncio
 import functools
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ MOMENTS = {
     "restoring": "a record of a changelog was just restored",
     "rebalancing": "partitions were just assigned",
     "giving-up": "a partition has just gone to somebody else",
-    "before": "a batch is folded, its transaction not begun",
+    "before": "a batch is worked off, its transaction not begun",
     "sending": "a batch's decisions are delivered, its changelog is not",
     "sent": "all of a batch is delivered, its transaction not committed",
     "committed": "a batch is committed, memory does not have it",
@@ -53,17 +54,14 @@ class Moment:
 
 
 def watch_worker(moment: Moment) -> None:
-    """Puts the moment's hooks around what takes partitions over and commits batches."""
-    from aiokafka import AIOKafkaProducer  # noqa: PLC0415
-
+    """Puts the moment's hooks around what takes partitions over and works their batches off."""
     from agents import partition_owner, topics  # noqa: PLC0415
     from agents.learner import LearnerAgent  # noqa: PLC0415
     from agents.transactions import PartitionProducer  # noqa: PLC0415
 
+    watch_transactions(moment)
     _around(LearnerAgent, "_take_over", moment, before="rebalancing")
     _around(LearnerAgent, "_give_up", moment, after="giving-up")
-    _around(PartitionProducer, "start", moment, after="fenced")
-    _around(PartitionProducer, "commit", moment, before="before", after="committed")
 
     send_to = PartitionProducer._send_to
 
@@ -75,16 +73,6 @@ def watch_worker(moment: Moment) -> None:
         return deliveries
 
     PartitionProducer._send_to = sending  # type: ignore[method-assign]
-
-    start = PartitionProducer.start
-
-    async def started(self: Any) -> None:
-        for producer in vars(self).values():
-            if isinstance(producer, AIOKafkaProducer):
-                _around(producer, "commit_transaction", moment, before="sent")
-        await start(self)
-
-    PartitionProducer.start = started  # type: ignore[method-assign]
 
     restore = partition_owner.restore
 
@@ -98,11 +86,57 @@ def watch_worker(moment: Moment) -> None:
     partition_owner.restore = restoring
 
 
+def watch_transactions(moment: Moment) -> None:
+    """The same around a partition's transactions, the worker's and the facilitator's."""
+    from aiokafka import AIOKafkaProducer  # noqa: PLC0415
+
+    from agents.transactions import PartitionProducer  # noqa: PLC0415
+
+    _around(PartitionProducer, "start", moment, after="fenced")
+    _around(PartitionProducer, "commit", moment, before="before", after="committed")
+
+    start = PartitionProducer.start
+
+    async def started(self: Any) -> None:
+        for producer in vars(self).values():
+            if isinstance(producer, AIOKafkaProducer):
+                _around(producer, "commit_transaction", moment, before="sent")
+        await start(self)
+
+    PartitionProducer.start = started  # type: ignore[method-assign]
+
+
+def watch_trainer(moment: Moment) -> None:
+    """The same around a trainer's start and its snapshots."""
+    from agents.trainer_log import TrainerLog  # noqa: PLC0415
+
+    _around(TrainerLog, "fence", moment, after="fenced")
+    _around(TrainerLog, "write", moment, before="before", after="committed")
+
+    commit = TrainerLog._commit
+
+    async def committing(self: Any, *what: Any) -> int | None:
+        if "commit_transaction" not in vars(self._producer):
+            _around(self._producer, "commit_transaction", moment, before="sent")
+        return await commit(self, *what)
+
+    TrainerLog._commit = committing  # type: ignore[method-assign]
+
+
 def watch_sink(moment: Moment) -> None:
     """The same around a sink's write."""
     from agents.sink import SinkAgent  # noqa: PLC0415
 
     _around(SinkAgent, "_write", moment, before="writing", after="written")
+
+
+_WATCHED = {
+    "worker": watch_worker,
+    "facilitator": watch_transactions,
+    "trainer": watch_trainer,
+    "sink": watch_sink,
+}
+"""By command; each imports only what its command does."""
 
 
 def _around(owner: object, name: str, moment: Moment, before: str = "", after: str = "") -> None:
@@ -136,8 +170,7 @@ def main() -> None:
 
     if at := os.environ.get("FAULT_AT"):
         moment = Moment(at, int(os.environ["FAULT_NTH"]), os.environ["FAULT_DOES"])
-        watch_worker(moment)
-        watch_sink(moment)
+        _WATCHED[sys.argv[1]](moment)
     # After the hooks, so that what is done too early is done before they are reached.
     for guard in filter(None, os.environ.get("FAULT_WITHOUT", "").split(",")):
         GUARDS[guard].take_out()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from agents.topics import EVENTS, TABLES, changelog
 from config.settings import Settings
 
+T = TypeVar("T")
+
 
 def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[int, list[Message]]:
-    """Every committed record by partition, from the beginning to where each ends now."""
+    """Every committed record by partition, from the beginning to where each ends now, or beyond."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -28,12 +31,15 @@ def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[i
     consumer.assign([TopicPartition(topic, p, 0) for p in found])
     ended: set[int] = set()
     try:
+        # There is no end of partition as long as somebody writes on.
+        ends = _patiently(lambda: _ends(consumer, topic, partitions))
         while len(ended) < partitions:
             for message in consumer.consume(1000, timeout=0.1):
+                partition = message.partition()
                 if message.error() is None:
-                    found[message.partition()].append(message)
-                else:
-                    ended.add(message.partition())
+                    found[partition].append(message)
+                if message.error() is not None or message.offset() + 1 >= ends[partition]:
+                    ended.add(partition)
     finally:
         consumer.close()
     return found
@@ -55,14 +61,25 @@ def group_lag(settings: Settings, group: str, names: Sequence[str]) -> int:
     )
     topics = [changelog(settings.worker.app_id, name) if name in TABLES else name for name in names]
     try:
-        for _ in range(50):
-            # A new topic has no leader for a moment, a new group no coordinator.
-            with contextlib.suppress(KafkaException):
-                return _behind(consumer, topics)
-            time.sleep(0.2)
-        return _behind(consumer, topics)
+        return _patiently(lambda: _behind(consumer, topics))
     finally:
         consumer.close()
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """A new topic has no leader for a moment, a new group no coordinator."""
+    for _ in range(50):
+        with contextlib.suppress(KafkaException):
+            return ask()
+        time.sleep(0.2)
+    return ask()
+
+
+def _ends(consumer: Consumer, topic: str, partitions: int) -> list[int]:
+    return [
+        consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
+        for partition in range(partitions)
+    ]
 
 
 def _behind(consumer: Consumer, topics: Sequence[str]) -> int:

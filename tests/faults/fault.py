@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
@@ -21,6 +23,14 @@ class Outcome(NamedTuple):
     compared: Compared
     seconds: float
     notes: dict[str, float]
+
+
+class BrokenOff(NamedTuple):
+    """A run that one of its steps ended: of its ``rounds`` nothing is known."""
+
+    rounds: int
+    seconds: float
+    why: str
 
 
 class Fault(Protocol):
@@ -59,10 +69,16 @@ def on_fresh_topics(bootstrap: str, partitions: int = 4) -> Settings:
 
 def runs(
     fault: Fault, kafka: Kafka, rounds: int, seed: int, progress: Progress
-) -> Iterator[Outcome]:
-    """As many runs as the rounds need, each with the next seed."""
+) -> Iterator[Outcome | BrokenOff]:
+    """As many runs as the rounds need, each with the next seed, also after one that broke off."""
     while rounds > 0:
-        outcome = fault.run(kafka.bootstrap, min(fault.together, rounds), seed, kafka, progress)
-        yield outcome
-        rounds -= outcome.rounds
+        together, began = min(fault.together, rounds), time.monotonic()
+        run: Outcome | BrokenOff
+        try:
+            run = fault.run(kafka.bootstrap, together, seed, kafka, progress)
+        except Exception:
+            run = BrokenOff(together, time.monotonic() - began, traceback.format_exc())
+            kafka.restart()  # whatever state the step has left it in
+        yield run
+        rounds -= run.rounds
         seed += 1

@@ -1,10 +1,10 @@
-"""All six sinks and a worker, each a process of its own, and how far they are."""
+"""Sinks and a worker, each a process of its own, and how far they are."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,36 +25,42 @@ def small_batches(settings: Settings, stores: AllStores, folder: Path) -> Settin
 
 
 class Sinks:
-    """``learner sink STORE`` for each store, and a worker."""
+    """``learner sink STORE`` for each of ``stores``, and a worker."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, stores: Iterable[str] = STORES) -> None:
         self._settings = settings
         self._folder = folder
-        self.processes = {store: self.start(store) for store in STORES}
+        self.processes = {store: self.start(store) for store in stores}
         self.worker = CommandProcess("worker", settings, folder / "worker.log")
 
     def start(self, store: str, fault: Mapping[str, str] | None = None) -> CommandProcess:
-        log = self._folder / f"{store}.log"
-        return CommandProcess(f"sink {store}", self._settings, log, fault)
+        return CommandProcess(f"sink {store}", self._settings, self._log(store), fault)
+
+    def said(self, store: str) -> str:
+        """All that its sinks have said, one after the other."""
+        return self._log(store).read_text(errors="replace")
 
     def kill_and_start(self, store: str, fault: Mapping[str, str] | None = None) -> None:
-        assert self.processes[store].alive, (self._folder / f"{store}.log").read_text()[-2000:]
+        assert self.processes[store].alive, self.said(store)[-2000:]
         self.processes[store].kill()
         self.processes[store] = self.start(store, fault)
 
     def assert_alive(self) -> None:
         for store, process in self.processes.items():
-            assert process.alive, (self._folder / f"{store}.log").read_text()[-2000:]
+            assert process.alive, self.said(store)[-2000:]
         assert self.worker.alive, (self._folder / "worker.log").read_text()[-2000:]
 
     def kill(self) -> None:
         for process in (*self.processes.values(), self.worker):
             process.kill()
 
+    def _log(self, store: str) -> Path:
+        return self._folder / f"{store}.log"
+
 
 @contextmanager
-def sinks(settings: Settings, folder: Path) -> Iterator[Sinks]:
-    running = Sinks(settings, folder)
+def sinks(settings: Settings, folder: Path, stores: Iterable[str] = STORES) -> Iterator[Sinks]:
+    running = Sinks(settings, folder, stores)
     try:
         yield running
         running.assert_alive()
@@ -72,8 +78,8 @@ def made(settings: Settings, store: str) -> int:
     return group_lag(settings, "nobody", sink_of(store, settings).topics)
 
 
-def audited(settings: Settings) -> list[StoreReport]:
-    audits = [audit_of(store, settings) for store in STORES]
+def audited(settings: Settings, stores: Iterable[str] = STORES) -> list[StoreReport]:
+    audits = [audit_of(store, settings) for store in stores]
     return asyncio.run(run_audit(settings, audits, Asked(wait_seconds=120), lambda _: None))
 
 

@@ -1,55 +1,55 @@
-"""A disk of its own with little room, to be filled: a tmpfs, which only root can mount."""
+"""A disk of some megabytes that can be filled: a file system of its own, in memory."""
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 from servers.kafka_jars import ServerUnavailable
 
-_FILLER = "filler"
-_CHUNK = bytes(1024 * 1024)
+_BALLAST = "ballast"
 
 
 class SmallDisk:
-    """Mounted on ``folder``, which is made, while the block runs.
+    """``folder``: where it is mounted; made by `small_disk`."""
 
-    Raises:
-        ServerUnavailable: nothing can be mounted here.
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, left: int = 0) -> None:
+        """Whatever is free goes, but for ``left`` bytes; again, if something was let go since."""
+        disk = os.statvfs(self.folder)
+        more = disk.f_bavail * disk.f_frsize - left
+        with (self.folder / _BALLAST).open("ab") as ballast, contextlib.suppress(OSError):
+            if more > 0:
+                os.posix_fallocate(ballast.fileno(), ballast.tell(), more)
+
+    def free(self) -> None:
+        """There is room again."""
+        (self.folder / _BALLAST).unlink()
+
+
+@contextlib.contextmanager
+def small_disk(megabytes: int) -> Iterator[SmallDisk]:
     """
-
-    def __init__(self, folder: Path, megabytes: int) -> None:
-        self.folder, self._megabytes = folder, megabytes
-
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True)
-        size = f"size={self._megabytes}m"
+    Raises:
+        ServerUnavailable: mounting takes root.
+    """
+    with tempfile.TemporaryDirectory(prefix="learner-disk-") as folder:
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", size, "tmpfs", self.folder],
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "learner-disk", folder],
             capture_output=True,
             text=True,
             check=False,
         )
         if mounted.returncode:
-            raise ServerUnavailable(f"a disk to fill: {mounted.stderr.strip()}", possible=False)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "--lazy", self.folder], check=True)
-
-    def fill(self) -> None:
-        """To the last byte."""
-        with (self.folder / _FILLER).open("ab", buffering=0) as filler:
-            for chunk in (_CHUNK, b"\0"):
-                try:
-                    while filler.write(chunk):
-                        pass
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-
-    def make_room(self) -> None:
-        os.truncate(self.folder / _FILLER, 0)
+            raise ServerUnavailable(f"a small disk: {mounted.stderr.strip()}", possible=False)
+        try:
+            yield SmallDisk(Path(folder))
+        finally:
+            # Lazily: a process killed a moment ago may still hold a file.
+            subprocess.run(["umount", "--lazy", folder], check=True)

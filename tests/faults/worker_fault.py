@@ -25,7 +25,7 @@ from faults.committed_records import lag
 from faults.fault import Outcome, Progress, on_fresh_topics
 from faults.load import Load
 from faults.log_oracle import compare_with_replay
-from faults.small_disk import SmallDisk
+from faults.small_disk import SmallDisk, small_disk
 from faults.state_on_disk import leave_as_an_older_version_would, with_state_on_disk
 from faults.worker_slots import WorkerSlots
 from servers.kafka import Kafka
@@ -165,7 +165,7 @@ class FaultRun:
             case "disk", ["full" | "room" as what]:
                 assert self._disk is not None
                 self._killed = True  # whoever cannot write leaves
-                self._disk.fill() if what == "full" else self._disk.make_room()
+                self._disk.fill() if what == "full" else self._disk.free()
             case "compact", []:
                 compact_hard(self._settings)
                 self._compacting = True
@@ -227,7 +227,8 @@ def _run(
     ):
         disk, state = None, Path(folder) / "state"
         if fault.disk_megabytes is not None:
-            disk = stack.enter_context(SmallDisk(state, fault.disk_megabytes))
+            disk = stack.enter_context(small_disk(fault.disk_megabytes))
+            state = disk.folder / "state"
         if fault.on_disk:
             settings = with_state_on_disk(settings, state)
         workers = WorkerSlots(settings, Path(folder), without)

@@ -159,11 +159,11 @@ from sink_suite.stream_records import stream_records
 from sinks.duckdb import DuckdbSink
 
 async def run(file):
-    sink, records = DuckdbSink(DuckdbSettings(file=file)), stream_records()
+    sink, records = DuckdbSink(DuckdbSettings(file=file)), stream_records()[: int(sys.argv[3])]
     await sink.setup()
     await sink.write(records[:300])
-    unlimited = resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 50_000, unlimited))
+    unlimited, room = resource.RLIM_INFINITY, int(sys.argv[4])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + room, unlimited))
     for _ in range(2):
         try:
             await sink.write(records)
@@ -177,16 +177,25 @@ asyncio.run(run(Path(sys.argv[1])))
 """
 
 
-@pytest.mark.parametrize("then", ["again", "ends"])
-async def test_a_full_disk_is_unavailable_and_loses_nothing(file: Path, then: str) -> None:
-    command = [sys.executable, "-c", FULL_DISK, str(file), then]
+@pytest.mark.parametrize(
+    ("then", "records", "room"),
+    [
+        ("again", 2_000, 50_000),
+        ("ends", 2_000, 50_000),
+        ("again", 301, 0),  # one is kept in the log, and not taken over into the file
+    ],
+)
+async def test_a_full_disk_is_unavailable_and_loses_nothing(
+    file: Path, then: str, records: int, room: int
+) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(file), then, str(records), str(room)]
     done = await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, env=with_paths(), check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("DuckDB, ") == done.stdout.count("File too large") == 2
-    records = stream_records() if then == "again" else stream_records()[:300]
-    assert await contents(audit_of(file)) == expected(audit_of(file), records)
+    kept = stream_records()[: records if then == "again" else 300]
+    assert await contents(audit_of(file)) == expected(audit_of(file), kept)
 
 
 def with_paths() -> dict[str, str]:
