@@ -7,6 +7,8 @@ worker    the worker on a real Kafka against the same step in an ordinary one-ev
           each pinned to one core with the broker on the others, each from a fresh group
 guards    the worker against itself without anything that keeps events from being lost or doubled:
           throughput as above, and from an event to its decision at one load (bench.guards_cost)
+recovery  from the restart of a worker that was killed to its first decision, with the state of
+          many learners, and with a longer event log (bench.recovery)
 delivery  from an event to its delivered decision (bench.delivery_latency)
 chat      learners at one gateway (bench.chat_load)
 sinks     against the bulk paths of their stores (bench.sink_rates)
@@ -21,10 +23,11 @@ from bench.chat_load import chat_load
 from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
 from bench.guards_cost import guards_cost
 from bench.measured_kafka import measured_kafka, settings_for
+from bench.recovery import recovery
 from bench.sink_rates import sink_rates
 from bench.worker_contest import contest
 
-PARTS = ("worker", "guards", "delivery", "chat", "sinks")
+PARTS = ("worker", "guards", "recovery", "delivery", "chat", "sinks")
 _DELIVERY_SECONDS = 15.0
 _CHAT_SECONDS = 100.0
 _CHAT_PAUSE_SECONDS = 30.0
@@ -40,6 +43,8 @@ def main() -> None:
             case "guards":
                 seconds = args.latency_seconds
                 result |= guards_cost(args.events, args.rounds, args.latency_rate, seconds)
+            case "recovery":
+                result |= recovery(args.learners_of_state, args.days_of_state, args.long_log)
             case "delivery":
                 with measured_kafka() as kafka:
                     settings_for(kafka.bootstrap, DELIVERY_APP_ID)
@@ -67,6 +72,19 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--latency-seconds", type=float, default=15, help="guards: of load, each time (15)"
+    )
+    parser.add_argument(
+        "--learners-of-state",
+        type=int,
+        nargs="+",
+        default=[100_000],
+        help="recovery: sizes, in turn (100,000); a million wants 20 GB and some minutes",
+    )
+    parser.add_argument(
+        "--days-of-state", type=int, default=14, help="recovery: that a learner was active (14)"
+    )
+    parser.add_argument(
+        "--long-log", type=int, default=300_000, help="recovery: events more in the log (300,000)"
     )
     parser.add_argument(
         "--learners", type=int, default=10_000, help="chat: connected to the gateway (10,000)"
