@@ -1,6 +1,7 @@
 # make demo    a simulated class through the whole stream, no server needed
 # make test    tests in WORKERS=4 processes, on servers they start; ARGS="-m long" for the long ones
-# make bench   throughput, delivery, chat and sinks, each on real servers; ARGS="--only delivery"
+# make bench   throughput, guards, recovery, delivery, chat, sinks; ARGS="--only guards", ARGS=--help
+# make soak    an hour under load, a kill each minute, then all compared; ARGS="--minutes 3"
 # make fuzz    inputs that break a decoder, looked for by coverage (DECODER=event SECONDS=120)
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)
 # make faults  kills, freezes and outages in rounds, all compared; ARGS="--rounds 20 --fault NAME"
@@ -9,7 +10,7 @@
 # make lock    requirements/*.lock, resolved again (needs uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz audit faults check format schemas lock
+.PHONY: help demo test bench soak fuzz audit faults check format schemas lock
 
 BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
@@ -28,6 +29,9 @@ test: .venv/dev.installed
 
 bench: .venv/dev.installed
 	@PYTHONPATH=.:tests $(BIN)/python -m bench $(ARGS)
+
+soak: .venv/dev.installed
+	@PYTHONPATH=.:tests $(BIN)/python -m bench.soak $(ARGS)
 
 fuzz: .venv/fuzz.ready
 	@PYTHONPATH=.:tests:.venv/fuzz $(BIN)/python -m fuzz $(or $(DECODER),event) $(or $(SECONDS),120)

@@ -1,60 +1,53 @@
 """`make bench`: every benchmark, and one closing JSON line.
 
-``worker``: the worker on a real Kafka against the same step in an ordinary one-event-at-a-time
-Faust agent with the same tables and output topic: both read the same preloaded topic, in turn, each
-pinned to one core with the broker on the others, each from a fresh group. ``delivery``: from an
-event to its delivered decision (`bench.delivery_latency`). ``chat``: learners at one gateway
-(`bench.chat_load`). ``sinks``: against the bulk paths of their stores (`bench.sink_rates`).
+    make bench ARGS="--only guards --only delivery --rounds 3"
+
+worker    the worker on a real Kafka against the same step in an ordinary one-event-at-a-time Faust
+          agent with the same tables and output topic: both read the same preloaded topic, in turn,
+          each pinned to one core with the broker on the others, each from a fresh group
+guards    the worker against itself without anything that keeps events from being lost or doubled:
+          throughput as above, and from an event to its decision at one load (bench.guards_cost)
+recovery  from the restart of a worker that was killed to its first decision, with the state of
+          many learners, and with a longer event log (bench.recovery)
+delivery  from an event to its delivered decision (bench.delivery_latency)
+chat      learners at one gateway (bench.chat_load)
+sinks     against the bulk paths of their stores (bench.sink_rates)
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
-import statistics
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
 
-from agents.topic_admin import create_topics
 from bench.chat_load import chat_load
 from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
-from bench.feed import feed
-from bench.results_agree import assert_same_decisions
+from bench.guards_cost import guards_cost
+from bench.measured_kafka import measured_kafka, settings_for
+from bench.recovery import recovery
 from bench.sink_rates import sink_rates
-from config.settings import KafkaSettings, Settings, WorkerSettings
-from servers.kafka import LASTING, Kafka, start_kafka
-from simulation.classroom import simulate
+from bench.worker_contest import contest
 
-PARTS = ("worker", "delivery", "chat", "sinks")
-PARTITIONS = 1
+PARTS = ("worker", "guards", "recovery", "delivery", "chat", "sinks")
 _DELIVERY_SECONDS = 15.0
 _CHAT_SECONDS = 100.0
 _CHAT_PAUSE_SECONDS = 30.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--events", type=int, default=60_000, help="preloaded events")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn")
-    parser.add_argument("--sink-records", type=int, default=50_000, help="for each run of a sink")
-    parser.add_argument("--learners", type=int, default=10_000, help="connected to the gateway")
-    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
-    args = parser.parse_args()
+    args = _arguments()
     result: dict[str, object] = {}
     for part in args.only or PARTS:
         match part:
             case "worker":
-                with _kafka() as kafka:
-                    _pin_broker(kafka.pid)
-                    result |= throughput(kafka.bootstrap, args.events, args.rounds)
+                result |= throughput(args.events, args.rounds)
+            case "guards":
+                seconds = args.latency_seconds
+                result |= guards_cost(args.events, args.rounds, args.latency_rate, seconds)
+            case "recovery":
+                result |= recovery(args.learners_of_state, args.days_of_state, args.long_log)
             case "delivery":
-                with _kafka() as kafka:
-                    _create(_kafka_settings(kafka.bootstrap), DELIVERY_APP_ID)
+                with measured_kafka() as kafka:
+                    settings_for(kafka.bootstrap, DELIVERY_APP_ID)
                     result |= delivery_latency(kafka.bootstrap, _DELIVERY_SECONDS, args.rounds)
             case "chat":
                 result |= chat_load(args.learners, _CHAT_SECONDS, _CHAT_PAUSE_SECONDS)
@@ -63,76 +56,57 @@ def main() -> None:
     print(json.dumps(result))
 
 
-@contextmanager
-def _kafka() -> Iterator[Kafka]:
-    kafka = start_kafka(LASTING)
-    try:
-        yield kafka
-    finally:
-        kafka.stop()
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn (5)")
+    parser.add_argument(
+        "--events", type=int, default=60_000, help="worker, guards: preloaded events (60,000)"
+    )
+    parser.add_argument(
+        "--latency-rate", type=float, default=1_000, help="guards: events a second (1,000)"
+    )
+    parser.add_argument(
+        "--latency-seconds", type=float, default=15, help="guards: of load, each time (15)"
+    )
+    parser.add_argument(
+        "--learners-of-state",
+        type=int,
+        nargs="+",
+        default=[100_000],
+        help="recovery: sizes, in turn (100,000); a million wants 20 GB and some minutes",
+    )
+    parser.add_argument(
+        "--days-of-state", type=int, default=14, help="recovery: that a learner was active (14)"
+    )
+    parser.add_argument(
+        "--long-log", type=int, default=300_000, help="recovery: events more in the log (300,000)"
+    )
+    parser.add_argument(
+        "--learners", type=int, default=10_000, help="chat: connected to the gateway (10,000)"
+    )
+    parser.add_argument(
+        "--sink-records", type=int, default=50_000, help="sinks: for each run of one (50,000)"
+    )
+    return parser.parse_args()
 
 
-def _kafka_settings(bootstrap: str) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=bootstrap, partitions=PARTITIONS)
-
-
-def throughput(bootstrap: str, events: int, rounds: int) -> dict[str, object]:
+def throughput(events: int, rounds: int) -> dict[str, object]:
     """Events per second of both, and the ratio round by round."""
-    settings = _kafka_settings(bootstrap)
-    rates: dict[str, list[float]] = {"lists": [], "per_event": []}
-    cpu: dict[str, list[float]] = {"lists": [], "per_event": []}
-    _create(settings, "warm-up")
-    sent = _preload(bootstrap, events)
-    for round_ in range(rounds):
-        for kind, measured in rates.items():
-            app_id = f"bench-{kind.replace('_', '-')}-{round_}"
-            _create(settings, app_id)
-            result = _contend(kind, settings, app_id, sent)
-            measured.append(result["events"] / result["seconds"])
-            cpu[kind].append(1e6 * result["cpu_seconds"] / result["events"])
-            print(
-                f"round {round_ + 1}/{rounds} {kind:>9}: {measured[-1]:8,.0f} events/s, "
-                f"{cpu[kind][-1]:5.0f} µs CPU/event",
-                file=sys.stderr,
-            )
-    assert_same_decisions(bootstrap, PARTITIONS, 2 * rounds)
-    ratios = [a / b for a, b in zip(rates["lists"], rates["per_event"], strict=True)]
+    found = contest(("lists", "per_event"), events, rounds)
     return {
-        "events": sent,
+        "events": found.events,
         "rounds": rounds,
-        "ratio_vs_per_event": round(statistics.median(ratios), 2),
-        "ratio_vs_per_event_min": round(min(ratios), 2),
-        "ratio_vs_per_event_max": round(max(ratios), 2),
-        "events_per_s": round(statistics.median(rates["lists"])),
-        "events_per_s_per_event": round(statistics.median(rates["per_event"])),
-        "cpu_us_per_event": round(statistics.median(cpu["lists"]), 1),
-        "cpu_us_per_event_per_event": round(statistics.median(cpu["per_event"]), 1),
+        **found.ratios("ratio_vs_per_event"),
+        "events_per_s": found.rate("lists"),
+        "events_per_s_per_event": found.rate("per_event"),
+        "cpu_us_per_event": found.cpu_us("lists"),
+        "cpu_us_per_event_per_event": found.cpu_us("per_event"),
     }
-
-
-def _contend(kind: str, kafka: KafkaSettings, app_id: str, events: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.contender", kind, "--app-id", app_id]
-    command += ["--bootstrap", kafka.bootstrap_servers, "--partitions", str(kafka.partitions)]
-    command += ["--events", str(events), "--core", "0"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
-def _create(kafka: KafkaSettings, app_id: str) -> None:
-    settings = Settings(_env_file=None, kafka=kafka, worker=WorkerSettings(app_id=app_id))
-    asyncio.run(create_topics(settings))
-
-
-def _preload(bootstrap: str, events: int) -> int:
-    return feed(bootstrap, islice(simulate(learners=400, days=120, seed=1), events))
-
-
-def _pin_broker(pid: int | None) -> None:
-    cores = os.sched_getaffinity(0) - {0}
-    if pid is not None and cores:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setaffinity(int(thread), cores)
 
 
 if __name__ == "__main__":

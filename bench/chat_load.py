@@ -14,13 +14,12 @@ import asyncio
 import gc
 import json
 import random
-import re
 import sys
 import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +30,8 @@ from pydantic import SecretStr
 
 from agents.topic_admin import create_topics
 from agents.topics import CHAT
+from bench.percentiles import percentiles
+from bench.process_size import resident_kb
 from chat.tokens import sign_token
 from config.settings import (
     ChatSettings,
@@ -115,7 +116,7 @@ async def run(
 ) -> tuple[dict[str, float], list[str]]:
     """The figures, once all that was sent has come back, and the messages' event ids."""
     everybody = [Learner() for _ in range(learners)]
-    before = _resident_kb(pid)
+    before = resident_kb(pid)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as client:
         for at in range(0, learners, _AT_ONCE):
@@ -125,7 +126,7 @@ async def run(
         sys.stderr.write("\n")
         listening = [asyncio.create_task(learner.listen()) for learner in everybody]
         await asyncio.sleep(2)
-        connected = _resident_kb(pid)
+        connected = resident_kb(pid)
         gc.freeze()  # our own pauses are not the gateway's
         await asyncio.gather(*(_talk(learner, seconds, pause) for learner in everybody))
         with suppress(TimeoutError):
@@ -141,10 +142,10 @@ async def run(
         "chat_lost": sent - sum(len(learner.echoed) for learner in everybody),
         "chat_twice": sum(learner.twice for learner in everybody),
         "chat_messages_per_s": round(sent / seconds, 1),
-        **_percentiles("chat_accepted", [x for who in everybody for x in who.waits(who.accepted)]),
-        **_percentiles("chat_echo", [x for who in everybody for x in who.waits(who.echoed)]),
+        **percentiles("chat_accepted", [x for who in everybody for x in who.waits(who.accepted)]),
+        **percentiles("chat_echo", [x for who in everybody for x in who.waits(who.echoed)]),
         "chat_kb_per_connection": round((connected - before) / learners, 1),
-        "chat_gateway_mb": round(_resident_kb(pid) / 1024),
+        "chat_gateway_mb": round(resident_kb(pid) / 1024),
         "chat_gateway_cpu_s": _cpu_seconds(pid),
     }, [id_ for learner in everybody for id_ in learner.event_ids]
 
@@ -156,20 +157,6 @@ async def _talk(learner: Learner, seconds: float, pause: float) -> None:
     while time.perf_counter() < end:
         await learner.say(random.choice(_TEXTS))
         await asyncio.sleep(pause)
-
-
-def _percentiles(name: str, waits: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(waits) or [0.0]
-    return {
-        f"{name}_p{share}_ms": round(1000 * ordered[round(share / 100 * (len(ordered) - 1))], 1)
-        for share in (50, 99)
-    }
-
-
-def _resident_kb(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return int(found[1]) if found else 0
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from agents.learner import LearnerAgent
 from agents.prompt_sets import prompts_in
 from bench.per_event_agent import PerEventAgent
+from bench.unguarded import all_delivered, take_out_all_guards
 from config.seed_trees import seed_trees
 from config.settings import KafkaSettings, Settings, WorkerSettings
 from streams.rules import Rules
@@ -31,17 +32,20 @@ async def run(kind: str, settings: Settings, events: int) -> dict[str, float]:
     partitions = settings.kafka.partitions
     handled: Callable[[], int]
     delivered: Callable[[], Awaitable[object]] | None = None
-    if kind == "lists":
-        decides = Rules(prompts=prompts_in(None))
-        agent = LearnerAgent(settings, decides, lambda: trees, _leave, partitions)
-        handled = lambda: sum(agent.counts.values())  # noqa: E731
-        await agent.start()
-    else:
+    if kind == "per_event":
         per_event = PerEventAgent(settings, trees, partitions)
         per_event.app.finalize()
         handled = lambda: per_event.folded  # noqa: E731
         await per_event.app.start()
         delivered = per_event.app.producer.flush  # ours is counted when Kafka has it
+    else:
+        if kind == "unguarded":
+            take_out_all_guards()
+            delivered = all_delivered
+        decides = Rules(prompts=prompts_in(None))
+        agent = LearnerAgent(settings, decides, lambda: trees, _leave, partitions)
+        handled = lambda: sum(agent.counts.values())  # noqa: E731
+        await agent.start()
     while not (first := handled()):
         await asyncio.sleep(_POLL_SECONDS)
     began, cpu = time.perf_counter(), time.process_time()
@@ -63,7 +67,7 @@ def _leave(error: BaseException) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=("lists", "per_event"))
+    parser.add_argument("kind", choices=("lists", "per_event", "unguarded"))
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--app-id", required=True)
     parser.add_argument("--partitions", type=int, required=True)

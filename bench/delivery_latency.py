@@ -2,9 +2,8 @@
 
 The whole way as it runs in production: `learner worker` and `learner facilitator`, each a process
 of its own, on a real Kafka; nothing is pinned, so all of them, the load and the reader share the
-machine. One thread sends events at a steady rate and reads, ``read_committed``, what is decided and
-what is delivered; the clock is its own, so nothing depends on two clocks. The top load is what the
-worker decides of a preloaded topic with the facilitator beside it.
+machine. `bench.steady_load` sends, and reads what is decided and what is delivered. The top load is
+what the worker decides of a preloaded topic with the facilitator beside it.
 
 Every decision must have come once, and been delivered once, unless the log says that a newer one
 of the same learner superseded it unsent: otherwise there is no report.
@@ -15,19 +14,16 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.topics import DECISIONS, DELIVERIES, DELIVERY_LOG, EVENTS
+from agents.topics import DECISIONS, DELIVERIES, DELIVERY_LOG
+from bench.percentiles import percentiles
+from bench.steady_load import Seen, steady_load
 from config.settings import (
     FacilitatorSettings,
     KafkaSettings,
@@ -39,7 +35,6 @@ from faults.command_process import CommandProcess
 from faults.committed_records import committed_records
 from servers.kafka import free_ports
 from simulation.classroom import simulate
-from simulation.disturbance import routing_key
 
 DELIVERY_APP_ID = "bench-delivery"
 _WARM_UP = (500, 1_000, *10 * (2_000,))
@@ -47,24 +42,12 @@ _WARM_UP = (500, 1_000, *10 * (2_000,))
 takes a core for compiling itself, and none is in production so young."""
 _WARM_UP_SECONDS = 12.0
 _TOP_LOAD_EVENTS = 30_000
-_QUIET_SECONDS = 3.0
-_START_SECONDS = 30.0
-"""Within which the two processes must have begun."""
 _STAGES = (
     "learner_decision_latency_seconds",
     "learner_decision_execution_seconds",
     "learner_transaction_seconds",
     "learner_delivery_decision_latency_seconds",
 )
-
-
-class Seen(NamedTuple):
-    """A record of a topic and the second, by our clock, at which it was read."""
-
-    topic: str
-    at: float
-    decision_id: str
-    event_id: str
 
 
 def delivery_latency(bootstrap: str, seconds: float, rounds: int) -> dict[str, float]:
@@ -94,10 +77,10 @@ def delivery_latency(bootstrap: str, seconds: float, rounds: int) -> dict[str, f
         try:
             lines = simulate(learners=2_000, days=400, seed=5)
             for rate in _WARM_UP:
-                _run(bootstrap, lines, rate, _WARM_UP_SECONDS)
+                _load(bootstrap, lines, rate, _WARM_UP_SECONDS)
             top = statistics.median(_top_load(bootstrap, lines) for _ in range(3))
             before = _stages(ports)
-            runs = [_run(bootstrap, lines, top / 2, seconds) for _ in range(rounds)]
+            runs = [_load(bootstrap, lines, top / 2, seconds) for _ in range(rounds)]
             after = _stages(ports)
             superseded = _superseded(bootstrap)
             results = [_figures(sent, seen, superseded) for sent, seen in runs]
@@ -117,9 +100,15 @@ def delivery_latency(bootstrap: str, seconds: float, rounds: int) -> dict[str, f
     return {**figures, "delivered_at_events_per_s": round(top / 2)}
 
 
+def _load(
+    bootstrap: str, lines: Iterator[bytes], events_per_s: float, seconds: float
+) -> tuple[dict[str, float], list[Seen]]:
+    return steady_load(bootstrap, lines, events_per_s, seconds, (DECISIONS, DELIVERIES))
+
+
 def _top_load(bootstrap: str, lines: Iterator[bytes]) -> float:
     """Events a second that are decided if as many as there may be are there at once."""
-    sent, seen = _run(bootstrap, lines, _TOP_LOAD_EVENTS, 1.0)
+    sent, seen = _load(bootstrap, lines, _TOP_LOAD_EVENTS, 1.0)
     decided = [record.at for record in seen if record.topic == DECISIONS]
     return len(sent) / (max(decided) - min(sent.values()))
 
@@ -160,60 +149,6 @@ def _where(
     }
 
 
-def _run(
-    bootstrap: str, lines: Iterator[bytes], events_per_s: float, seconds: float
-) -> tuple[dict[str, float], list[Seen]]:
-    """When each event was sent, and what came of them."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "acks": "all"})
-    reader = _reader(bootstrap)
-    sent: dict[str, float] = {}
-    read: list[tuple[str, float, bytes]] = []
-    due = list(islice(lines, round(events_per_s * seconds)))
-    began = time.perf_counter()
-    last = began + _START_SECONDS
-    while len(sent) < len(due) or time.perf_counter() - last < _QUIET_SECONDS:
-        now = time.perf_counter()
-        for line in due[len(sent) : min(len(due), round((now - began) * events_per_s))]:
-            producer.produce(EVENTS, value=line, key=routing_key(line), partition=0)
-            sent[orjson.loads(line)["event_id"]] = time.perf_counter()
-        producer.poll(0)
-        for message in reader.consume(500, timeout=0.001):
-            if message.error() is None:
-                last = time.perf_counter()
-                read.append((message.topic(), last, message.value()))
-    reader.close()
-    values = [orjson.loads(raw) for _, _, raw in read]  # not before: it takes time
-    return sent, [
-        Seen(topic, at, value["decision_id"], value["event_id"])
-        for (topic, at, _), value in zip(read, values, strict=True)
-    ]
-
-
-def _reader(bootstrap: str) -> Consumer:
-    """At the end of both topics."""
-    reader = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "bench-delivery-reader",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "fetch.wait.max.ms": 5,
-        }
-    )
-    reader.assign([_end_of(reader, topic) for topic in (DECISIONS, DELIVERIES)])
-    reader.consume(1, timeout=0.5)
-    return reader
-
-
-def _end_of(reader: Consumer, topic: str) -> TopicPartition:
-    for _ in range(50):
-        with suppress(KafkaException):  # a new topic has no leader for a moment
-            _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
-            return TopicPartition(topic, 0, end)
-        time.sleep(0.2)
-    raise SystemExit(f"{topic} has no leader: no report")
-
-
 def _superseded(bootstrap: str) -> set[str]:
     return {
         delivery["decision_id"]
@@ -241,7 +176,5 @@ def _figures(
         )
     result = {"delivered_decisions_per_event": len(decided) / len(sent)}
     for name, times in {"decided": decided, "delivered": delivered}.items():
-        waits = sorted(1000 * (at - sent[events[id_]]) for id_, at in times.items())
-        result[f"{name}_p50_ms"] = waits[len(waits) // 2]
-        result[f"{name}_p99_ms"] = waits[round(0.99 * (len(waits) - 1))]
+        result |= percentiles(name, [at - sent[events[id_]] for id_, at in times.items()])
     return result

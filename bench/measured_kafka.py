@@ -1,0 +1,42 @@
+"""The broker that a benchmark measures against: of its own, with a broker's own JVM options."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agents.topic_admin import create_topics
+from config.settings import KafkaSettings, Settings, WorkerSettings
+from servers.kafka import LASTING, Kafka, start_kafka
+
+PARTITIONS = 1
+
+
+@contextmanager
+def measured_kafka() -> Iterator[Kafka]:
+    kafka = start_kafka(LASTING)
+    try:
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+def settings_for(bootstrap: str, app_id: str) -> Settings:
+    """Of a worker, whose topics it makes where they are not there yet."""
+    settings = Settings(
+        _env_file=None,
+        kafka=KafkaSettings(bootstrap_servers=bootstrap, partitions=PARTITIONS),
+        worker=WorkerSettings(app_id=app_id),
+    )
+    asyncio.run(create_topics(settings))
+    return settings
+
+
+def pin_broker(pid: int | None) -> None:
+    """To all cores but the first, which is the worker's."""
+    cores = os.sched_getaffinity(0) - {0}
+    if pid is not None and cores:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(thread), cores)

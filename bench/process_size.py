@@ -1,0 +1,16 @@
+"""What a process has taken of the machine, as Linux counts it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def resident_kb(pid: int) -> int:
+    """Its memory that is in RAM (RSS); 0 once it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) if found else 0
