@@ -133,6 +133,7 @@ def watch_sink(moment: Moment) -> None:
 _WATCHED = {
     "worker": watch_worker,
     "facilitator": watch_transactions,
+    "dlq": watch_transactions,
     "trainer": watch_trainer,
     "sink": watch_sink,
 }
