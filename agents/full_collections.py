@@ -16,6 +16,12 @@ _THRESHOLDS = (2_000, 10, 1_000_000)
 a batch leaves behind, cycles too, is young and goes with the two smaller ones."""
 
 
+def not_while_restoring() -> None:
+    """No full collection from here on: each would look at all that was restored so far (with
+    1,000,000 learners that took as long as the restoring)."""
+    gc.set_threshold(*_THRESHOLDS)
+
+
 def collect_now_and_not_later() -> None:
     """Collects everything once, and has what is left looked at no more.
 
@@ -23,7 +29,7 @@ def collect_now_and_not_later() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_THRESHOLDS)
+    not_while_restoring()
 
 
 @asynccontextmanager

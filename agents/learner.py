@@ -16,7 +16,7 @@ from faust.types import TP, EventT
 
 from agents import topics
 from agents.faust_mends import LearnerApp, ListConsumer, OwnRecoveryTables
-from agents.full_collections import collect_now_and_not_later
+from agents.full_collections import collect_now_and_not_later, not_while_restoring
 from agents.kafka_client import faust_credentials
 from agents.metrics_worker import WorkerMetrics
 from agents.partition_owner import PartitionOwner
@@ -110,6 +110,7 @@ class LearnerAgent:
         return more
 
     async def _take_over(self, sources: set[TP]) -> None:
+        not_while_restoring()
         for tp in set(self._owners) - sources:
             await self._give_up(tp)
         for tp in sorted(sources - set(self._owners)):

@@ -64,6 +64,14 @@ def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec
     ``learner.dlq``, whole, and not as an error at the producer.
     """
     compacted = {"cleanup.policy": "compact"}
+    # Kafka compacts no segment that is still written to, and lets one be until it has 1 GB: a
+    # worker that starts again would read most of what it ever wrote.
+    tables = {
+        **compacted,
+        "segment.bytes": str(64 * _MEGABYTE),
+        "segment.ms": str(10 * 60 * 1000),
+        "min.cleanable.dirty.ratio": "0.2",
+    }
     kept = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
     events = {**kept, "max.message.bytes": str(4 * _MEGABYTE)}
     letters = {**kept, "max.message.bytes": str(8 * _MEGABYTE)}
@@ -82,7 +90,7 @@ def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec
         TopicSpec(SETTLED_LETTERS, 1, compacted),
         TopicSpec(SNAPSHOTS, 1, {**compacted, "max.message.bytes": str(8 * _MEGABYTE)}),
         *(
-            TopicSpec(changelog(worker.app_id, table), kafka.partitions, compacted)
+            TopicSpec(changelog(worker.app_id, table), kafka.partitions, tables)
             for table in (*TABLES, PENDING)
         ),
     )

@@ -28,6 +28,11 @@ _ADVICE: Mapping[str, tuple[State, str]] = {
                      "meant it"),
     "min.insync.replicas": ("warning", "set it by kafka-configs.sh --alter --add-config, or set "
                             "LEARNER_KAFKA__MIN_INSYNC_REPLICAS"),
+    **dict.fromkeys(
+        ("segment.bytes", "segment.ms", "min.cleanable.dirty.ratio"),
+        ("warning", "Kafka compacts it late, so a worker that starts reads what is overwritten: "
+         "set it by kafka-configs.sh --alter --add-config"),
+    ),
 }  # fmt: skip
 
 

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.full_collections import collect_now_and_not_later, rare_full_collections
+from agents.full_collections import (
+    collect_now_and_not_later,
+    not_while_restoring,
+    rare_full_collections,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,14 @@ def handle(events: int) -> list[Cycle]:
         Cycle()
         kept.append(Cycle())
     return kept
+
+
+def test_none_while_a_state_is_restored() -> None:
+    not_while_restoring()
+    before = full_collections()
+    kept = handle(200_000)
+    assert full_collections() == before
+    assert kept
 
 
 def test_without_it_there_are_many_and_with_it_none() -> None:

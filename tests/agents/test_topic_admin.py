@@ -53,7 +53,8 @@ async def test_tells_how_an_existing_topic_differs(kafka_bootstrap: str) -> None
     assert reports[EVENTS].state == "differs"
     assert "partitions 2, need 4" in reports[EVENTS].differences
     changelog = reports["topictest-profile-changelog"]
-    assert changelog.differences == ("cleanup.policy delete, need compact",)
+    assert changelog.differences[0] == "cleanup.policy delete, need compact"
+    assert "segment.ms 604800000, need 600000" in changelog.differences
     assert len(admin.list_topics().topics[EVENTS].partitions) == 2  # left as it was
 
 
