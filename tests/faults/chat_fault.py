@@ -10,6 +10,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ class ChatStack:
             "facilitator": FacilitatorSettings(ack_timeout_seconds=5, attempts=10),
         }
         self.settings = settings.model_copy(update=sections)
+        self._changing = threading.Lock()
         self._processes: dict[str, list[CommandProcess]] = {
             "worker": [self._start("worker")],
             "facilitator": [self._start("facilitator")],
@@ -126,16 +128,21 @@ class ChatStack:
             time.sleep(0.5)
             self.redis.start()
             return
-        processes = self._processes[kind]
-        which = number % len(processes)
-        processes[which].kill()
-        processes[which] = self._start(kind, which)
+        with self._changing:
+            processes = self._processes[kind]
+            which = number % len(processes)
+            processes[which].kill()
+            processes[which] = self._start(kind, which)
 
     async def supervise(self) -> None:
         """Starts again what has left by itself (a gateway that finds no Kafka at its start, say);
         until it is cancelled."""
         while True:
             await asyncio.sleep(1)
+            await asyncio.to_thread(self._revive)
+
+    def _revive(self) -> None:
+        with self._changing:
             for name, processes in self._processes.items():
                 for which, process in enumerate(processes):
                     if not process.alive:

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.settings import DuckdbSettings, Settings, SinkSettings
-from faults.committed_records import lag
 from faults.fault import Outcome, Progress, on_fresh_topics
 from faults.load import Load
-from faults.running_sinks import Sinks, audited, made, sinks, until
-from faults.sink_fault import compared_of
+from faults.running_sinks import Sinks, sinks
 from faults.small_disk import SmallDisk, small_disk
-from faults.store_away_fault import AWAY, IN_STEP, wait_until_in_step
+from faults.stores_under_load import (
+    AWAY,
+    compared_under_load,
+    seconds_to_catch_up,
+    wait_until_begun,
+)
 from servers.kafka import Kafka
 
 _STORE = "duckdb"
@@ -51,33 +54,29 @@ class DiskFullFault(NamedTuple):
             ServerUnavailable: no small disk can be made here.
         """
         began, chance = time.monotonic(), random.Random(f"{self.name}/{seed}")
+        left, slowest = 0, 0.0
         with (
             tempfile.TemporaryDirectory(prefix="learner-faults-") as folder,
             small_disk(_DISK_MB) as disk,
         ):
             settings = _on(disk.folder, on_fresh_topics(bootstrap))
-            load = Load(bootstrap, None, self.rate, seed)
-            left, slowest = 0, 0.0
+
+            def fill_and_free(running: Sinks) -> None:
+                nonlocal left, slowest
+                wait_until_begun(settings, running, _STORE)
+                for number in range(rounds):
+                    room = chance.randrange(_MOST_LEFT)
+                    progress(f"{self.name} seed {seed}, round {number + 1}: {room} bytes left")
+                    _fill_until_met(disk, room, running)
+                    time.sleep(chance.uniform(1, self.longest))
+                    disk.free()
+                    left += _start_again_if_it_left(running)
+                    slowest = max(slowest, seconds_to_catch_up(settings, running, _STORE))
+
             with sinks(settings, Path(folder), (_STORE,)) as running:
-                load.start()
-                try:
-                    until(lambda: made(settings, _STORE) > IN_STEP, 60)
-                    wait_until_in_step(settings, running, _STORE)
-                    for number in range(rounds):
-                        room = chance.randrange(_MOST_LEFT)
-                        progress(f"{self.name} seed {seed}, round {number + 1}: {room} bytes left")
-                        _fill_until_met(disk, room, running)
-                        time.sleep(chance.uniform(1, self.longest))
-                        disk.free()
-                        left += _start_again_if_it_left(running)
-                        slowest = max(slowest, wait_until_in_step(settings, running, _STORE))
-                    load.stop()
-                    load.wait()
-                finally:
-                    load.abandon()
-                progress(f"{self.name} seed {seed}: comparing")
-                until(lambda: lag(settings) == 0, 120)
-                compared = compared_of(audited(settings, (_STORE,)), events=load.sent)
+                compared = compared_under_load(
+                    settings, running, Load(bootstrap, None, self.rate, seed), fill_and_free
+                )
         notes = {"sinks_left": float(left), "slowest_catch_up": round(slowest, 1)}
         return Outcome(rounds, compared, time.monotonic() - began, notes)
 

@@ -146,7 +146,6 @@ class Background:
 
     def __init__(self, settings: Settings) -> None:
         self.kafka = settings.kafka.bootstrap_servers
-        self.group = f"{settings.worker.app_id}-service"
         self.ended = threading.Event()
         self._thread = threading.Thread(target=self.work, daemon=True)
 
@@ -191,13 +190,17 @@ class Decisions(Background):
 class Service(Background):
     """A query-strategy service that takes most decisions, refuses some, and forgets others."""
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._group = f"{settings.worker.app_id}-service"
+
     def work(self) -> None:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         while not self.ended.is_set():
             with contextlib.suppress(BrokerUnavailable):
-                async with DeliveredDecisions(self.kafka, group_id=self.group) as decisions:
+                async with DeliveredDecisions(self.kafka, group_id=self._group) as decisions:
                     tasks = [asyncio.create_task(self._answer(decisions)) for _ in range(8)]
                     while not self.ended.is_set() and not any(task.done() for task in tasks):
                         await asyncio.sleep(0.1)

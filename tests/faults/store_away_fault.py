@@ -15,20 +15,19 @@ from urllib.parse import urlsplit
 
 from config.settings import Settings
 from faults.all_stores import all_stores
-from faults.committed_records import lag
 from faults.fault import Outcome, Progress, on_fresh_topics
 from faults.load import Load
-from faults.running_sinks import Sinks, audited, behind, made, sinks, small_batches, until
-from faults.sink_fault import compared_of
+from faults.running_sinks import Sinks, sinks, small_batches
+from faults.stores_under_load import (
+    AWAY,
+    compared_under_load,
+    seconds_to_catch_up,
+    wait_until_begun,
+)
 from servers.broker_proxy import BrokerProxy
 from servers.kafka import Kafka
 from servers.store_server import StoreServer
 
-AWAY = '"event": "store is away"'
-"""What a sink says once its store does not take a batch."""
-IN_STEP = 500
-"""Records behind, at most, of a sink that keeps up."""
-CATCH_UP_SECONDS = 240.0
 _TIMEOUT_SECONDS = 3.0
 
 
@@ -102,56 +101,36 @@ class StoreAwayFault(NamedTuple):
         """
         began, chance = time.monotonic(), random.Random(f"{self.name}/{seed}")
         ways = [way for _ in range(0, rounds, len(WAYS)) for way in chance.sample(WAYS, len(WAYS))]
-        settings = on_fresh_topics(bootstrap)
+        slowest = 0.0
         with (
-            tempfile.TemporaryDirectory(prefix="learner-faults-") as folder,
+            tempfile.TemporaryDirectory(prefix="learner-faults-") as name,
             all_stores((self.store,)) as stores,
             _proxied(stores.servers[self.store]) as proxy,
         ):
-            settings = small_batches(settings, stores, Path(folder))
-            behind_proxy = _through(proxy, settings, self.store)
-            stage = Stage(stores.servers[self.store], proxy, chance)
-            load = Load(bootstrap, None, self.rate, seed)
-            slowest = 0.0
-            with sinks(behind_proxy, Path(folder), (self.store,)) as running:
-                load.start()
-                try:
-                    until(lambda: made(settings, self.store) > IN_STEP, 60)
-                    wait_until_in_step(settings, running, self.store)
-                    for number, way in enumerate(ways[:rounds]):
-                        seconds = chance.uniform(self.shortest, self.longest)
-                        progress(
-                            f"{self.name} seed {seed}, round {number + 1}: "
-                            f"{way.__name__}, {seconds:.1f} s"
-                        )
-                        back = way(stage)
-                        time.sleep(seconds)
-                        back()
-                        slowest = max(slowest, wait_until_in_step(settings, running, self.store))
-                    load.stop()
-                    load.wait()
-                finally:
-                    load.abandon()
-                progress(f"{self.name} seed {seed}: comparing")
-                until(lambda: lag(settings) == 0, 120)
-                compared = compared_of(audited(settings, (self.store,)), events=load.sent)
+            folder, stage = Path(name), Stage(stores.servers[self.store], proxy, chance)
+            settings = small_batches(on_fresh_topics(bootstrap), stores, folder)
+
+            def send_away(running: Sinks) -> None:
+                nonlocal slowest
+                wait_until_begun(settings, running, self.store)
+                for number, way in enumerate(ways[:rounds]):
+                    seconds = chance.uniform(self.shortest, self.longest)
+                    progress(
+                        f"{self.name} seed {seed}, round {number + 1}: "
+                        f"{way.__name__}, {seconds:.1f} s"
+                    )
+                    back = way(stage)
+                    time.sleep(seconds)
+                    back()
+                    slowest = max(slowest, seconds_to_catch_up(settings, running, self.store))
+
+            with sinks(_through(proxy, settings, self.store), folder, (self.store,)) as running:
+                compared = compared_under_load(
+                    settings, running, Load(bootstrap, None, self.rate, seed), send_away
+                )
                 noticed = running.said(self.store).count(AWAY)
         notes = {"noticed": float(noticed), "slowest_catch_up": round(slowest, 1)}
         return Outcome(rounds, compared, time.monotonic() - began, notes)
-
-
-def wait_until_in_step(settings: Settings, running: Sinks, store: str) -> float:
-    """How many seconds it took.
-
-    Raises:
-        AssertionError: the sink has left, or does not catch up.
-    """
-    began = time.monotonic()
-    while behind(settings, store) > IN_STEP:
-        running.assert_alive()
-        assert time.monotonic() - began < CATCH_UP_SECONDS, running.said(store)[-2000:]
-        time.sleep(0.5)
-    return time.monotonic() - began
 
 
 @contextmanager
