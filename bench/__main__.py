@@ -44,7 +44,12 @@ def main() -> None:
                 seconds = args.latency_seconds
                 result |= guards_cost(args.events, args.rounds, args.latency_rate, seconds)
             case "recovery":
-                result |= recovery(args.learners_of_state, args.days_of_state, args.long_log)
+                result |= recovery(
+                    args.learners_of_state,
+                    args.days_of_state,
+                    args.long_log,
+                    on_disk=args.state_on_disk,
+                )
             case "delivery":
                 with measured_kafka() as kafka:
                     settings_for(kafka.bootstrap, DELIVERY_APP_ID)
@@ -85,6 +90,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--long-log", type=int, default=300_000, help="recovery: events more in the log (300,000)"
+    )
+    parser.add_argument(
+        "--state-on-disk", action="store_true", help="recovery: kept and found there"
     )
     parser.add_argument(
         "--learners", type=int, default=10_000, help="chat: connected to the gateway (10,000)"

@@ -67,12 +67,15 @@ class Changelogs:
             yield row
 
 
-def recovery(sizes: Sequence[int], days: int, long_log: int) -> dict[str, float]:
+def recovery(
+    sizes: Sequence[int], days: int, long_log: int, *, on_disk: bool = False
+) -> dict[str, float]:
     """``recovery_seconds_<learners>`` and what belongs to it, for each size.
 
     Args:
         days: of activity that each learner's state is the sum of.
         long_log: by so many events the log is made longer.
+        on_disk: the state is; ``recovery_on_disk_…`` then, of a worker that finds it there.
 
     Raises:
         SystemExit: a worker left, or did not restore all that was there.
@@ -81,7 +84,8 @@ def recovery(sizes: Sequence[int], days: int, long_log: int) -> dict[str, float]
     result: dict[str, float] = {"recovery_days_of_state": days}
     written, there = Changelogs(), 0
     with measured_kafka() as kafka, tempfile.TemporaryDirectory() as folder:
-        worker = RestartedWorker(_settings(kafka.bootstrap), Path(folder))
+        state = Path(folder) / "state" if on_disk else None
+        worker = RestartedWorker(_settings(kafka.bootstrap, state), Path(folder))
         try:
             empty = worker.restart(0)
             _tell("no state", empty)
@@ -94,6 +98,8 @@ def recovery(sizes: Sequence[int], days: int, long_log: int) -> dict[str, float]
                 found = worker.restart(written.records)
                 _tell(f"{size:,} learners", found)
                 result |= figures(size, found, empty, written.bytes)
+                if on_disk:
+                    result |= _found_on_disk(worker, size)
                 if there == 0:
                     result |= _with_a_long_log(worker, kafka.bootstrap, size, long_log)
                 there = size
@@ -166,6 +172,16 @@ class RestartedWorker:
         return float(found[1])
 
 
+def _found_on_disk(worker: RestartedWorker, size: int) -> dict[str, float]:
+    found = worker.restart(0)
+    _tell(f"{size:,} learners, found on disk", found)
+    return {
+        f"recovery_on_disk_seconds_{size}": round(found.seconds, 1),
+        f"restored_records_on_disk_{size}": found.restored,
+        f"worker_on_disk_mb_{size}": found.resident_kb // 1024,
+    }
+
+
 def _with_a_long_log(
     worker: RestartedWorker, bootstrap: str, size: int, events: int
 ) -> dict[str, float]:
@@ -181,10 +197,10 @@ def _with_a_long_log(
     }
 
 
-def _settings(bootstrap: str) -> Settings:
+def _settings(bootstrap: str, state: Path | None) -> Settings:
     settings = settings_for(bootstrap, _APP_ID)
     # Any event decides then, so the one that waits needs not be chosen.
-    worker = {"instance_id": "slot", "decide_on_every_event": True}
+    worker = {"instance_id": "slot", "decide_on_every_event": True, "state_folder": state}
     return settings.model_copy(
         update={
             "worker": settings.worker.model_copy(update=worker),
