@@ -52,8 +52,9 @@ class PlainProducer(PartitionProducer):
     async def stop(self) -> None:
         await self._producer.stop()
 
-    async def commit(self, outgoing: Iterable[Outgoing]) -> None:
+    async def commit(self, outgoing: Iterable[Outgoing]) -> dict[str, int]:
         await self._send(outgoing)
+        return {}
 
     async def flush(self) -> None:
         """Until Kafka has all that was handed over."""
