@@ -9,13 +9,11 @@ from typing import Any
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
+from agents.flexible_schema import Flexible
+
+_text = CompactString("utf-8")
 _FINALIZED = 2  # the tag of the features in force
-_FEATURES = CompactArray(
-    ("name", CompactString("utf-8")),
-    ("max_version", Int16),
-    ("min_version", Int16),
-    ("tags", TaggedFields),
-)
+_FEATURES = CompactArray(Flexible(("name", _text), ("max_version", Int16), ("min_version", Int16)))
 
 
 class FeaturesResponse_v3(Response):  # type: ignore[misc]
@@ -26,10 +24,7 @@ class FeaturesResponse_v3(Response):  # type: ignore[misc]
         (
             "api_versions",
             CompactArray(
-                ("api_key", Int16),
-                ("min_version", Int16),
-                ("max_version", Int16),
-                ("tags", TaggedFields),
+                Flexible(("api_key", Int16), ("min_version", Int16), ("max_version", Int16))
             ),
         ),
         ("throttle_time_ms", Int32),
@@ -42,11 +37,7 @@ class FeaturesRequest_v3(RequestStruct):  # type: ignore[misc]
     API_VERSION = 3
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = FeaturesResponse_v3
-    SCHEMA = Schema(
-        ("client_software_name", CompactString("utf-8")),
-        ("client_software_version", CompactString("utf-8")),
-        ("tags", TaggedFields),
-    )
+    SCHEMA = Flexible(("client_software_name", _text), ("client_software_version", _text))
 
     def parse_response_header(self, read_buffer: BytesIO | bytes) -> Any:
         return ResponseHeader_v0.decode(read_buffer)  # of this one answer alone it is the old one
@@ -58,7 +49,7 @@ class FeaturesRequest(Request[FeaturesRequest_v3]):  # type: ignore[misc]
     API_KEY = 18
 
     def build(self, request_struct_class: type[FeaturesRequest_v3]) -> FeaturesRequest_v3:
-        return request_struct_class("learner-stream", "1", {})
+        return request_struct_class("learner-stream", "1")
 
 
 def features_of(answer: Any) -> dict[str, int]:
@@ -67,5 +58,5 @@ def features_of(answer: Any) -> dict[str, int]:
     return (
         {}
         if raw is None
-        else {name: level for name, level, _, _ in _FEATURES.decode(BytesIO(raw)) or ()}
+        else {name: level for name, level, _ in _FEATURES.decode(BytesIO(raw)) or ()}
     )

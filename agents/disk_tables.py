@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from agents.partition_state import PartitionState
-from agents.partition_tables import POSITION_KEY, Encoded, position_of, position_value
-from schemas.behavior import Behavior
-from schemas.engagement import Engagement
-from schemas.profile import Profile
+from agents.partition_tables import (
+    POSITION_KEY,
+    Encoded,
+    OwnedTables,
+    V,
+    position_of,
+    position_value,
+)
 from streams.tables import TABLE_NAMES, TableValue, decode_value
-
-V = TypeVar("V", Profile, Behavior, Engagement, bytes)
 
 MOST_DECODED = 4_000
 """Values of each table that are kept decoded: some 10 kB each with full windows."""
@@ -26,9 +27,8 @@ _RESTORED_AT_ONCE = 2_000
 _PREFIX = {name: name[:1].encode() for name in TABLE_NAMES}
 
 
-class DiskTables:
-    """See `agents.partition_tables.PartitionTables`, whose methods these are.
-
+class DiskTables(OwnedTables):
+    """
     Args:
         changelogs: table by changelog topic.
     """
@@ -52,15 +52,6 @@ class DiskTables:
     def begin_anew(self) -> None:
         self._opened.begin_anew()
         self.position = None
-
-    def profile(self, key: str) -> Profile | None:
-        return self._get("profile", key, Profile)
-
-    def behavior(self, key: str) -> Behavior | None:
-        return self._get("behavior", key, Behavior)
-
-    def engagement(self, key: str) -> Engagement | None:
-        return self._get("engagement", key, Engagement)
 
     def seen(self, key: str) -> bytes | None:
         return self._get("seen", key, bytes)

@@ -125,10 +125,17 @@ class PartitionOwner:
         folder = worker.state_folder / worker.app_id / str(self._source.partition)
         return DiskTables(folder, self._changelogs)
 
-    async def _open(self) -> Mapping[str, int]:
+    async def _belongs_to(self) -> str | None:
+        """What state on disk must come from; in memory nothing was there before."""
+        if self._settings.worker.state_folder is None:
+            return None
         ids = await self._producer.topic_ids(self._changelogs)
-        known = len(ids) == len(self._changelogs)
-        belongs_to = f"{sorted(ids.items())}, partition {self._source.partition}" if known else None
+        if len(ids) < len(self._changelogs):
+            return None
+        return f"{sorted(ids.items())}, partition {self._source.partition}"
+
+    async def _open(self) -> Mapping[str, int]:
+        belongs_to = await self._belongs_to()
         ends = time.monotonic() + _LET_GO_SECONDS
         while True:
             try:

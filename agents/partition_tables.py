@@ -3,8 +3,9 @@ above. On disk: `agents.disk_tables`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from faust import Table
 
@@ -12,7 +13,7 @@ from schemas.behavior import Behavior
 from schemas.engagement import Engagement
 from schemas.errors import InvalidRecord
 from schemas.profile import Profile
-from streams.tables import TABLE_NAMES, Tables, TableValue, decode_value
+from streams.tables import TABLE_NAMES, TableValue, decode_value
 
 V = TypeVar("V", bound=TableValue)
 
@@ -25,7 +26,7 @@ _MOST_DIGITS = 19
 """Of an offset, which Kafka keeps in 64 bits."""
 
 
-class OwnedTables(Tables, Protocol):
+class OwnedTables(ABC):
     """A partition's tables while a worker has it: opened, restored, applied to, closed.
 
     ``position``: the offset of ``learner.events`` to go on reading from; ``None`` before anything
@@ -34,41 +35,56 @@ class OwnedTables(Tables, Protocol):
 
     position: int | None
 
+    @abstractmethod
     def open(self, belongs_to: str | None) -> Mapping[str, int]:
         """By changelog topic, from where it has to be read to restore what is not there yet.
 
         Args:
             belongs_to: see `agents.partition_state.PartitionState`.
         """
-        ...
 
+    @abstractmethod
     def begin_anew(self) -> None:
         """Forgets what `open` has found: the changelogs do not go on from there."""
-        ...
 
+    @abstractmethod
     def restore(self, table: str, key: bytes, raw: bytes | None, offset: int) -> None:
         """Takes one changelog record as it is; a ``None`` value deletes the key.
 
         Raises:
             InvalidRecord: the position is no number.
         """
-        ...
 
+    @abstractmethod
     def restored(self) -> None:
         """Says that this was all."""
-        ...
 
+    @abstractmethod
     def apply(self, changed: Encoded, position: int, reached: Mapping[str, int]) -> None:
         """Takes over a batch that Kafka has committed, where to read on, and where the batch ends
         in each topic."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Another worker has the partition now."""
-        ...
+
+    def profile(self, key: str) -> Profile | None:
+        return self._get("profile", key, Profile)
+
+    def behavior(self, key: str) -> Behavior | None:
+        return self._get("behavior", key, Behavior)
+
+    def engagement(self, key: str) -> Engagement | None:
+        return self._get("engagement", key, Engagement)
+
+    @abstractmethod
+    def seen(self, key: str) -> bytes | None: ...
+
+    @abstractmethod
+    def _get(self, table: str, key: str, kind: type[V]) -> V | None: ...
 
 
-class PartitionTables:
+class PartitionTables(OwnedTables):
     """Reads what the stores hold.
 
     A value decoded once is kept, and counts only while the store holds the very bytes that it
@@ -94,15 +110,6 @@ class PartitionTables:
 
     def restored(self) -> None:
         """Nothing is held back."""
-
-    def profile(self, key: str) -> Profile | None:
-        return self._get("profile", key, Profile)
-
-    def behavior(self, key: str) -> Behavior | None:
-        return self._get("behavior", key, Behavior)
-
-    def engagement(self, key: str) -> Engagement | None:
-        return self._get("engagement", key, Engagement)
 
     def seen(self, key: str) -> bytes | None:
         raw: bytes | None = self._stores["seen"].get(key.encode())

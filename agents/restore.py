@@ -47,11 +47,14 @@ async def restore(
         partitions = [TopicPartition(topic, partition) for topic in topics]
         consumer.assign(partitions)
         starts = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-        for tp in partitions:
-            start = (reached or {}).get(tp.topic, starts[tp])
-            if not starts[tp] <= start <= ends[tp]:
-                raise DoesNotGoOn(tp, start)
+        if reached:
+            ends = await consumer.end_offsets(partitions)
+            for tp in partitions:
+                start = reached.get(tp.topic, starts[tp])
+                if not starts[tp] <= start <= ends[tp]:
+                    raise DoesNotGoOn(tp, start)
+                starts[tp] = start
+        for tp, start in starts.items():
             consumer.seek(tp, start)
         count = 0
         async for record in read_to_end(consumer, partitions):

@@ -16,7 +16,7 @@ from aiokafka.errors import IncompatibleBrokerVersion
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32
 
-from agents.transaction_requests import Flexible
+from agents.flexible_schema import Flexible
 
 _METADATA, _VERSION = 3, 12
 _text = CompactString("utf-8")

@@ -5,9 +5,6 @@ As in Kafka's ``clients/src/main/resources/common/message``: Produce 12, EndTxn 
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import Any
-
 from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest
@@ -19,30 +16,18 @@ from aiokafka.protocol.types import (
     Int16,
     Int32,
     Int64,
-    Schema,
-    TaggedFields,
 )
+
+from agents.flexible_schema import Flexible
 
 _PRODUCE, _END_TXN = 0, 26
 _text = CompactString("utf-8")
 
 
-class Flexible(Schema):  # type: ignore[misc]  # aiokafka has no types
-    """Of a flexible version: tagged fields, of which we send none, are passed over."""
-
-    def encode(self, item: Any) -> bytes:
-        return bytes(super().encode(item)) + b"\x00"
-
-    def decode(self, data: BytesIO) -> tuple[Any, ...]:
-        fields: tuple[Any, ...] = super().decode(data)
-        TaggedFields.decode(data)
-        return fields
-
-
 class _ProduceResponse(Response):  # type: ignore[misc]
     API_KEY = _PRODUCE
     API_VERSION = 12
-    SCHEMA = Schema(
+    SCHEMA = Flexible(
         (
             "topics",
             CompactArray(
@@ -71,7 +56,6 @@ class _ProduceResponse(Response):  # type: ignore[misc]
             ),
         ),
         ("throttle_time_ms", Int32),
-        ("tags", TaggedFields),
     )
 
 
@@ -80,7 +64,7 @@ class _ProduceStruct(RequestStruct):  # type: ignore[misc]
     API_KEY = _PRODUCE
     API_VERSION = 12
     RESPONSE_TYPE = _ProduceResponse
-    SCHEMA = Schema(
+    SCHEMA = Flexible(
         ("transactional_id", _text),
         ("required_acks", Int16),
         ("timeout", Int32),
@@ -96,26 +80,24 @@ class _ProduceStruct(RequestStruct):  # type: ignore[misc]
                 )
             ),
         ),
-        ("tags", TaggedFields),
     )
 
 
 class Produce(ProduceRequest):  # type: ignore[misc]  # aiokafka has no types
     def prepare(self, versions: dict[int, tuple[int, int]]) -> RequestStruct:
         return _ProduceStruct(
-            self._transactional_id, self._required_acks, self._timeout, self._topics, {}
+            self._transactional_id, self._required_acks, self._timeout, self._topics
         )
 
 
 class _EndTxnResponse(Response):  # type: ignore[misc]
     API_KEY = _END_TXN
     API_VERSION = 5
-    SCHEMA = Schema(
+    SCHEMA = Flexible(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
-        ("tags", TaggedFields),
     )
 
 
@@ -124,12 +106,11 @@ class _EndTxnStruct(RequestStruct):  # type: ignore[misc]
     API_KEY = _END_TXN
     API_VERSION = 5
     RESPONSE_TYPE = _EndTxnResponse
-    SCHEMA = Schema(
+    SCHEMA = Flexible(
         ("transactional_id", _text),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
         ("transaction_result", Boolean),
-        ("tags", TaggedFields),
     )
 
 
@@ -140,5 +121,4 @@ class EndTxn(EndTxnRequest):  # type: ignore[misc]
             self._producer_id,
             self._producer_epoch,
             self._transaction_result,
-            {},
         )

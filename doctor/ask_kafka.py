@@ -166,7 +166,7 @@ async def _broker(admin: AIOKafkaAdminClient, node: Mapping[str, Any]) -> Broker
         ),
         _log_dirs(admin, number),
     )
-    by_key = {key: (least, most) for key, least, most, _ in answer.api_versions}
+    by_key = {key: (least, most) for key, least, most in answer.api_versions}
     return BrokerFacts(
         number,
         f"{node['host']}:{node['port']}",
@@ -179,7 +179,7 @@ async def _broker(admin: AIOKafkaAdminClient, node: Mapping[str, Any]) -> Broker
         {e[0]: e[1] for told in config for *_, entries in told.resources for e in entries},
         tuple(
             LogDir(path, total, usable, for_code(error).__name__ if error else "")
-            for error, path, _, total, usable, _ in folders
+            for error, path, _, total, usable in folders
         ),
     )
 
@@ -198,7 +198,7 @@ async def _sizes(admin: AIOKafkaAdminClient) -> Sizes:
     sizes: dict[TopicPartition, int] = {}
     for node in (await admin.describe_cluster())["brokers"]:
         for folder in await _log_dirs(admin, node["node_id"]):
-            for name, parts, _tags in folder[2]:
+            for name, parts in folder[2]:
                 for number, bytes_, *_rest in parts:
                     tp = TopicPartition(name, number)
                     sizes[tp] = max(sizes.get(tp, 0), bytes_)

@@ -11,45 +11,49 @@ from aiokafka.protocol.types import (
     Int16,
     Int32,
     Int64,
-    Schema,
-    TaggedFields,
 )
+
+from agents.flexible_schema import Flexible
+
+_text = CompactString("utf-8")
 
 
 class LogDirsResponse_v4(Response):  # type: ignore[misc]
     API_KEY = 35
     API_VERSION = 4
-    SCHEMA = Schema(
+    SCHEMA = Flexible(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
         (
             "results",
             CompactArray(
-                ("error_code", Int16),
-                ("log_dir", CompactString("utf-8")),
-                (
-                    "topics",
-                    CompactArray(
-                        ("name", CompactString("utf-8")),
-                        (
-                            "partitions",
-                            CompactArray(
-                                ("partition_index", Int32),
-                                ("partition_size", Int64),
-                                ("offset_lag", Int64),
-                                ("is_future_key", Boolean),
-                                ("tags", TaggedFields),
-                            ),
+                Flexible(
+                    ("error_code", Int16),
+                    ("log_dir", _text),
+                    (
+                        "topics",
+                        CompactArray(
+                            Flexible(
+                                ("name", _text),
+                                (
+                                    "partitions",
+                                    CompactArray(
+                                        Flexible(
+                                            ("partition_index", Int32),
+                                            ("partition_size", Int64),
+                                            ("offset_lag", Int64),
+                                            ("is_future_key", Boolean),
+                                        )
+                                    ),
+                                ),
+                            )
                         ),
-                        ("tags", TaggedFields),
                     ),
-                ),
-                ("total_bytes", Int64),
-                ("usable_bytes", Int64),
-                ("tags", TaggedFields),
+                    ("total_bytes", Int64),
+                    ("usable_bytes", Int64),
+                )
             ),
         ),
-        ("tags", TaggedFields),
     )
 
 
@@ -58,16 +62,11 @@ class LogDirsRequest_v4(RequestStruct):  # type: ignore[misc]
     API_VERSION = 4
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = LogDirsResponse_v4
-    SCHEMA = Schema(
+    SCHEMA = Flexible(
         (
             "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                ("partitions", CompactArray(Int32)),
-                ("tags", TaggedFields),
-            ),
+            CompactArray(Flexible(("topic", _text), ("partitions", CompactArray(Int32)))),
         ),
-        ("tags", TaggedFields),
     )
 
 
@@ -77,4 +76,4 @@ class LogDirsRequest(Request[LogDirsRequest_v4]):  # type: ignore[misc]
     API_KEY = 35
 
     def build(self, request_struct_class: type[LogDirsRequest_v4]) -> LogDirsRequest_v4:
-        return request_struct_class(None, {})
+        return request_struct_class(None)

@@ -110,7 +110,7 @@ async def test_when_the_epochs_are_used_up_it_goes_on_with_the_new_id() -> None:
     transaction.begin_transaction()
     transaction.increment_sequence_number(SOURCE, 5)
     transaction.committing_transaction()
-    answer = EndTxn("id", 7, 32_766, True).prepare({}).RESPONSE_TYPE(0, 0, 8, 0, {})
+    answer = EndTxn("id", 7, 32_766, True).prepare({}).RESPONSE_TYPE(0, 0, 8, 0)
     _EndTxnHandler(one._sender, True).handle_response(answer)
     assert (transaction.producer_id, transaction.producer_epoch) == (8, 0)
     assert transaction.sequence_number(SOURCE) == 0
