@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import orjson
+from msgspec import Raw, structs
 from pydantic import ValidationError
 
 from agents import topics
 from agents.transactions import Outgoing
+from schemas.contract import encode
 from schemas.delivery import POSITIONS_KEY, PendingDelivery, pending_adapter, positions_adapter
 from schemas.errors import InvalidRecord
 from schemas.event import event_adapter
-from schemas.state import encode
 from streams.delivery import Round
 from streams.pending_deliveries import PendingDeliveries
 
@@ -38,8 +38,8 @@ def outgoing(done: Round, changelog: str) -> Iterator[Outgoing]:
 
 
 def _row(row: PendingDelivery, sent: dict[str, bytes]) -> bytes:
-    delivery = orjson.Fragment(sent[row.delivery.delivery_id])
-    return encode({**row.__dict__, "delivery": delivery})
+    delivery = Raw(sent[row.delivery.delivery_id])
+    return encode({**structs.asdict(row), "delivery": delivery})
 
 
 def restore_row(table: PendingDeliveries, topic: str, key: bytes, raw: bytes | None) -> None:

@@ -26,9 +26,9 @@ from agents.restore import DoesNotGoOn, restore
 from agents.transactions import Outgoing, PartitionProducer
 from config.settings import Settings
 from schemas.adoption import TreeAdoption
+from schemas.contract import encode
 from schemas.errors import StateInUse
 from schemas.fields import TreeId
-from schemas.state import encode
 from streams.batch import Batch, Source, process
 from streams.rules import Rules
 from streams.step import Trees

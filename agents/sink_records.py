@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from schemas.behavior import behavior_adapter
 from schemas.chat import chat_adapter
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter
 from schemas.decision import decision_adapter
 from schemas.delivery import delivery_adapter
@@ -19,7 +20,6 @@ from schemas.event import LearnerEvent, event_adapter
 from schemas.example import example_adapter
 from schemas.profile import profile_adapter
 from schemas.prompt import prompt_set_adapter
-from schemas.state import encode
 from schemas.topics import (
     CHAT,
     DEAD_LETTERS,

@@ -17,6 +17,7 @@ from agents.kafka_client import committed_reader, connection
 from agents.topic_reader import last_record, partitions_of
 from agents.topics import SNAPSHOTS, TREE_VERSIONS
 from config.settings import Settings
+from schemas.contract import encode
 from schemas.errors import Fenced, InvalidRecord
 from schemas.snapshot import MAX_SNAPSHOT_BYTES, TrainerSnapshot, snapshot_adapter
 from schemas.tree import TreeDocument
@@ -66,7 +67,7 @@ class TrainerLog:
             BrokerUnavailable: not done in time; what became of it, the next start finds out.
             InvalidRecord: the snapshot is larger than a record may be.
         """
-        value = snapshot_adapter.dump_json(snapshot)
+        value = encode(snapshot)
         if len(value) > MAX_SNAPSHOT_BYTES:
             raise InvalidRecord(
                 f"the trainer's snapshot has {len(value):,} bytes, {MAX_SNAPSHOT_BYTES:,} is the "

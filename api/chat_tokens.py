@@ -12,8 +12,8 @@ from api.admission import KEY, demand
 from api.problems import Problem
 from api.service import SERVICE
 from chat.tokens import sign_token
+from schemas.contract import encode
 from schemas.http import ChatTokenAnswer, ChatTokenRequest, token_request_adapter
-from schemas.state import encode
 from sinks.service_keys import CHAT_EXPERTS
 
 

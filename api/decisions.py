@@ -12,9 +12,9 @@ from api.admission import KEY, good_key
 from api.latest import Latest
 from api.problems import Problem, later
 from api.service import SERVICE
+from schemas.contract import encode
 from schemas.errors import StoreUnavailable
 from schemas.fields import TREE_IDS, TreeId
-from schemas.state import encode
 
 _USER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?", re.ASCII)

@@ -18,9 +18,9 @@ from api.decisions import asked_user, unavailable
 from api.latest import NOTHING, Latest
 from api.problems import Problem
 from api.service import SERVICE
+from schemas.contract import encode
 from schemas.errors import StoreUnavailable
 from schemas.fields import TREE_IDS
-from schemas.state import encode
 
 _TYPE = "text/event-stream"
 _PART = rf"([0-9a-f]+|{NOTHING})"

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from api.problems import later
 from api.service import SERVICE
-from schemas.state import encode
+from schemas.contract import encode
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:

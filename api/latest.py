@@ -7,11 +7,11 @@ and with it the ETag, but is no news to somebody who waits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from api.stores import Stores

@@ -6,8 +6,8 @@ from functools import cache
 
 from aiohttp import web
 
+from schemas.contract import encode
 from schemas.openapi import openapi_document
-from schemas.state import encode
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:

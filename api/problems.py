@@ -8,9 +8,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from schemas.contract import encode
 from schemas.errors import LearnerError
 from schemas.http import ProblemDocument
-from schemas.state import encode
 
 CONTENT_TYPE = "application/problem+json"
 _TYPE = "urn:learner:problem:"

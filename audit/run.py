@@ -42,10 +42,10 @@ from audit.kafka_log import KafkaLog, Offsets, kafka_log
 from audit.rows import Row, StoreAudit
 from audit.span import ALWAYS, Place, Span
 from config.settings import Settings
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.errors import InvalidRecord
 from schemas.event import event_adapter
-from schemas.state import encode
 from sinks.contract import SinkRecord
 
 Step = Callable[[str], object]

@@ -16,7 +16,7 @@ from faust.types import EventT, StreamT
 from agents import topics
 from agents.prompt_sets import prompts_in
 from config.settings import Settings
-from schemas.state import encode
+from schemas.contract import encode
 from streams.batch import Source, process
 from streams.decode import Record
 from streams.rules import Rules

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from agents.topics import EVENTS, changelog
 from bench.feed import Keyed
 from config.seed_trees import seed_trees
-from schemas.state import copy_state
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
 from streams.batch import Source
@@ -71,6 +71,6 @@ def _as_if_unread(value: TableValue) -> TableValue:
     """No offset of an event log that is to come was folded into it."""
     if isinstance(value, bytes):
         return value
-    unread = copy_state(value)
+    unread = copy(value)
     unread.offset = _BEFORE_ANY_EVENT
     return unread

@@ -29,7 +29,7 @@ from redis.asyncio.client import PubSub
 from chat.feed_script import FEED
 from config.settings import ChatSettings, RedisSettings
 from schemas.chat import ENDED, JOINED, LEFT, ChatRecord, chat_adapter
-from schemas.state import encode
+from schemas.contract import encode
 from sinks.redis import connect, redis_errors
 
 log = structlog.get_logger(__name__)

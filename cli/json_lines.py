@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from msgspec import to_builtins
 from pydantic_core import to_json
 
 from schemas.errors import InvalidInput
 
 
 def write_json(value: Any) -> None:
-    """One line. Takes models, dataclasses, times and plain data."""
-    write_lines((to_json(value),))
+    """One line. Takes models, contracts, dataclasses, times and plain data."""
+    write_lines((to_json(value, fallback=to_builtins),))
 
 
 def write_lines(lines: Iterable[bytes]) -> None:

@@ -51,7 +51,7 @@ def replay(
     from agents.prompt_sets import prompts_in  # noqa: PLC0415
     from agents.worker import rules  # noqa: PLC0415
     from config.seed_trees import seed_trees  # noqa: PLC0415
-    from schemas.state import encode  # noqa: PLC0415
+    from schemas.contract import encode  # noqa: PLC0415
     from streams.batch import Source  # noqa: PLC0415
     from streams.replay import Replay  # noqa: PLC0415
 

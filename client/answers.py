@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.contract import encode
 from schemas.delivery import Delivery, DeliveryAck
 from schemas.errors import BrokerUnavailable
-from schemas.state import encode
 from schemas.topics import ACKS
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pydantic import TypeAdapter
 
-from pydantic import TypeAdapter, with_config
-
+from schemas.contract import Contract
 from schemas.fields import Count, TreeId
-from schemas.state import STRICT
 
 
-@with_config(STRICT)
-@dataclass
-class TreeAdoption:
+class TreeAdoption(Contract):
     """``versions`` decide the events of ``partition`` of ``learner.events`` from ``offset`` on,
     until the next adoption, and their prompts are those of the set ``prompt_version``. With it a
     replay of the log makes the very same decisions.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date
 
-from pydantic import TypeAdapter, with_config
+from msgspec import field
+from pydantic import TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import (
     ActivityType,
     Count,
@@ -18,7 +19,6 @@ from schemas.fields import (
     UserId,
     UtcTime,
 )
-from schemas.state import STRICT
 
 MODULE_ORDER_WINDOW = 10
 CONTENT_FLAGS_WINDOW = 5
@@ -26,9 +26,7 @@ RECENT_SESSIONS_WINDOW = 2
 COURSE_SKETCH_SIZE = 20
 
 
-@with_config(STRICT)
-@dataclass
-class ContentTypeEngagement:
+class ContentTypeEngagement(Contract):
     """Seconds by kind of work, and how often a hint was used."""
 
     quiz_time: Total = 0.0
@@ -37,9 +35,7 @@ class ContentTypeEngagement:
     hint_usage_count: Count = 0
 
 
-@with_config(STRICT)
-@dataclass
-class ModuleVisit:
+class ModuleVisit(Contract):
     """``module_index``: place in the course's intended order, from 0; -1 when not told."""
 
     module_id: str
@@ -48,17 +44,13 @@ class ModuleVisit:
     module_index: Integer = -1
 
 
-@with_config(STRICT)
-@dataclass
-class ContentFlag:
+class ContentFlag(Contract):
     topic_id: str
     flagged_type: FlaggedType
     timestamp: UtcTime
 
 
-@with_config(STRICT)
-@dataclass
-class SessionEnds:
+class SessionEnds(Contract):
     """A session as far as it is known: either end may still come, in any order."""
 
     session_id: str
@@ -67,9 +59,7 @@ class SessionEnds:
     activity_type: ActivityType = "mixed"
 
 
-@with_config(STRICT)
-@dataclass
-class Behavior:
+class Behavior(Contract):
     """One learner's habits across courses, all windows bounded.
 
     ``course_id`` is the course of the latest activity ("" before the first), which was at

@@ -6,14 +6,13 @@ that moment, so whoever answers needs no other store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, with_config
+from pydantic import Field, TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import MessageDirection, UserId, UtcTime, Uuid
 from schemas.prompt import PromptFigures
-from schemas.state import STRICT
 
 JOINED = "expert_joined"
 LEFT = "expert_left"
@@ -23,9 +22,7 @@ ENDED = "session_ended"
 Tags = Annotated[tuple[str, ...], Field(max_length=32)]
 
 
-@with_config(STRICT)
-@dataclass
-class ChatRecord:
+class ChatRecord(Contract):
     """``event_id``, ``timestamp`` and the message are those of the ``chat.message`` event.
 
     ``responder``: "" for the learner's own. ``in_reply_to``: the answered message's ``event_id``.

@@ -1,20 +1,18 @@
 """`Decision`: what a tree said of a learner, with everything needed to work it out again.
 
-Section 5 of the source, attribute by attribute. A plain dataclass like the table states, since one
-is made for nearly every event (frozen ones take three times as long to make), and like them never
-edited once made; ``decision_adapter`` validates what comes from outside.
+Section 5 of the source, attribute by attribute. Never edited once it is made; ``decision_adapter``
+validates what comes from outside.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import TypeAdapter, with_config
+from pydantic import TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import Count, Traceparent, TreeId, UnitScore, UserId, UtcTime, Uuid
 from schemas.prompt import PromptFigures
-from schemas.state import STRICT
 from schemas.tree import Retraining
 
 EventSource = Literal[
@@ -23,9 +21,7 @@ EventSource = Literal[
 """Why a decision was sent: a decision point of the source, a changed label, or the setting."""
 
 
-@with_config(STRICT)
-@dataclass
-class Condition:
+class Condition(Contract):
     """One step of the path: ``value`` of ``feature`` against ``threshold``."""
 
     rule_id: str
@@ -35,18 +31,14 @@ class Condition:
     threshold: float
 
 
-@with_config(STRICT)
-@dataclass
-class Thresholds:
+class Thresholds(Contract):
     """The rules in effect: the version of the tree, and the thresholds that were asked."""
 
     version: Count
     path: tuple[Condition, ...]
 
 
-@with_config(STRICT)
-@dataclass
-class Decision:
+class Decision(Contract):
     """``timestamp`` is the event's ``occurred_at``. ``class_distribution`` sums to 1.
 
     ``input_attributes`` holds every feature by name; ``flagged_rules_hit`` the rule ids from the

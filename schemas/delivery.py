@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, with_config
+from pydantic import Field, StringConstraints, TypeAdapter
 
+from schemas.contract import Contract
 from schemas.decision import EventSource
 from schemas.fields import (
     Count,
@@ -19,15 +19,12 @@ from schemas.fields import (
     UtcTime,
     Uuid,
 )
-from schemas.state import STRICT
 
 Milliseconds = Annotated[float, Field(ge=0)]
 Reason = Annotated[str, StringConstraints(max_length=500)]
 
 
-@with_config(STRICT)
-@dataclass
-class Delivery:
+class Delivery(Contract):
     """One attempt to deliver a decision: on ``facilitator.decisions`` when it is sent, and on
     ``facilitator.log`` each time its ``response_status`` changes.
 
@@ -66,9 +63,7 @@ class Delivery:
     event_at: UtcTime
 
 
-@with_config(STRICT)
-@dataclass
-class DeliveryAck:
+class DeliveryAck(Contract):
     """The query-strategy service's answer, on ``facilitator.acks`` by ``user_id``.
 
     ``fail`` is final, with its reason; who may still take it later does not acknowledge.
@@ -82,9 +77,7 @@ class DeliveryAck:
     consumer: Identifier
 
 
-@with_config(STRICT)
-@dataclass
-class PendingDelivery:
+class PendingDelivery(Contract):
     """Table ``pending[user_id|decision_tree_id]``: the delivery that is not answered for yet.
 
     ``due_at``: when its status becomes ``timeout`` and, if attempts are left, it is sent again.
@@ -96,9 +89,7 @@ class PendingDelivery:
     decision_offset: Count
 
 
-@with_config(STRICT)
-@dataclass
-class ReadPositions:
+class ReadPositions(Contract):
     """Table ``pending["positions"]``: where to go on reading, in the same partition.
 
     Written in the transaction with all that came of the records before it. ``decisions``: the next

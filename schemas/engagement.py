@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, with_config
+from msgspec import Meta, field
+from pydantic import Field, TypeAdapter
 
 from schemas.behavior import SessionEnds
+from schemas.contract import Contract
 from schemas.fields import (
     ActivityType,
     Count,
@@ -19,7 +20,6 @@ from schemas.fields import (
     UserId,
     UtcTime,
 )
-from schemas.state import STRICT
 
 QUIZ_ATTEMPTS_WINDOW = 8
 SESSION_LOGS_WINDOW = 3
@@ -30,9 +30,7 @@ SKILLS_WINDOW = 6
 PENDING_WINDOW = 2
 
 
-@with_config(STRICT)
-@dataclass
-class QuizAttempt:
+class QuizAttempt(Contract):
     question_id: str
     score: UnitScore
     skill_tag: str | None
@@ -44,26 +42,20 @@ class QuizAttempt:
     timestamp: UtcTime
 
 
-@with_config(STRICT)
-@dataclass
-class ConfidenceReport:
+class ConfidenceReport(Contract):
     topic_id: str
     confidence: UnitScore
     timestamp: UtcTime
 
 
-@with_config(STRICT)
-@dataclass
-class ConfidenceTrend:
+class ConfidenceTrend(Contract):
     """``trend_value``: change of confidence per report, -1 to 1; formula in the fold."""
 
     topic_id: str
-    trend_value: Annotated[float, Field(ge=-1, le=1)]
+    trend_value: Annotated[float, Field(ge=-1, le=1), Meta(ge=-1, le=1)]
 
 
-@with_config(STRICT)
-@dataclass
-class SessionLog:
+class SessionLog(Contract):
     """``duration`` in seconds."""
 
     session_id: str
@@ -73,27 +65,21 @@ class SessionLog:
     activity_type: ActivityType
 
 
-@with_config(STRICT)
-@dataclass
-class FormatMatch:
+class FormatMatch(Contract):
     """Comfort told and performance shown with one format, both on the scale 1–5."""
 
-    comfort: Annotated[float, Field(ge=1, le=5)]
-    performance: Annotated[float, Field(ge=1, le=5)]
+    comfort: Annotated[float, Field(ge=1, le=5), Meta(ge=1, le=5)]
+    performance: Annotated[float, Field(ge=1, le=5), Meta(ge=1, le=5)]
 
 
-@with_config(STRICT)
-@dataclass
-class Tally:
+class Tally(Contract):
     """Graded answers under one topic, skill or format: ``score_sum`` over ``count`` of them."""
 
     count: Count
     score_sum: Total
 
 
-@with_config(STRICT)
-@dataclass
-class CalibrationCounts:
+class CalibrationCounts(Contract):
     """Graded answers by confidence (≥ 0.5) and correctness (≥ 0.5): the 2×2 table behind PMI."""
 
     confident_correct: Count = 0
@@ -102,9 +88,7 @@ class CalibrationCounts:
     doubtful_wrong: Count = 0
 
 
-@with_config(STRICT)
-@dataclass
-class PendingExample:
+class PendingExample(Contract):
     """What was known at a decision, waiting for what happened next.
 
     ``features``: values in the order of ``schemas.feature.FEATURES``. ``strategy`` is the one
@@ -128,9 +112,7 @@ class PendingExample:
     delivered: bool = False
 
 
-@with_config(STRICT)
-@dataclass
-class Engagement:
+class Engagement(Contract):
     """One learner in one course; ``course_id`` "" holds what happens outside any course.
 
     ``confidence_score_by_topic``: latest told, 0–1. ``topic_scores``: percentage, 0–100.
@@ -151,9 +133,13 @@ class Engagement:
     confidence_score_by_topic: dict[str, UnitScore] = field(default_factory=dict)
     confidence_score_trends: tuple[ConfidenceTrend, ...] = ()
     redo_topics: tuple[str, ...] = ()
-    topic_scores: dict[str, Annotated[float, Field(ge=0, le=100)]] = field(default_factory=dict)
+    topic_scores: dict[str, Annotated[float, Field(ge=0, le=100), Meta(ge=0, le=100)]] = field(
+        default_factory=dict
+    )
     PMI: float = 0.0
-    skill_scores: dict[str, Annotated[float, Field(ge=0, le=10)]] = field(default_factory=dict)
+    skill_scores: dict[str, Annotated[float, Field(ge=0, le=10), Meta(ge=0, le=10)]] = field(
+        default_factory=dict
+    )
     flagged_topics: tuple[str, ...] = ()
     session_logs: tuple[SessionLog, ...] = ()
     format_performance_mismatch: dict[Format, FormatMatch] = field(default_factory=dict)

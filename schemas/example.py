@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import TypeAdapter, with_config
+from pydantic import TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import TreeId, UserId, UtcTime, Uuid
-from schemas.state import STRICT
 
 LabelledBy = Literal["next_attempts", "silence", "course_result", "person"]
 """What made the label known."""
 
 
-@with_config(STRICT)
-@dataclass
-class TreeExample:
+class TreeExample(Contract):
     """``features``: every feature by name, as known at ``decided_at``. ``label``: what it should
     have been, known at ``labelled_at``. ``example_id`` is UUIDv5 of the deciding event and tree.
     """

@@ -1,5 +1,8 @@
 """Field types with their ranges and enums, shared by all contracts.
 
+A range that a state has is told twice: to pydantic, which checks what comes from outside, and to
+msgspec, which decodes what we wrote ourselves (`schemas.contract`).
+
 Ids are strings, not ``UUID`` objects: pydantic checks the pattern in Rust and what is written to
 a topic is what was read from it, without a conversion each way.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from msgspec import Meta
 from pydantic import Field, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
@@ -42,7 +46,7 @@ class _Utc:
         return {"type": "string", "format": "date-time", "pattern": _UTC_TIME}
 
 
-UtcTime = Annotated[datetime, _Utc()]
+UtcTime = Annotated[datetime, _Utc(), Meta(tz=True)]
 """An instant, RFC 3339 with offset zero (``2026-01-31T09:00:00Z``)."""
 
 Uuid = Annotated[str, StringConstraints(pattern=_UUID, to_lower=True)]
@@ -55,25 +59,29 @@ Identifier = Annotated[str, StringConstraints(pattern=_PRINTABLE, min_length=1, 
 Text = Annotated[str, StringConstraints(max_length=8000)]
 """What a learner writes: at most 8,000 characters."""
 
-UnitScore = Annotated[float, Field(ge=0, le=1)]
+UnitScore = Annotated[float, Field(ge=0, le=1), Meta(ge=0, le=1)]
 """A score or share, 0–1."""
 
-Rating = Annotated[int, Field(ge=1, le=5)]
+Rating = Annotated[int, Field(ge=1, le=5), Meta(ge=1, le=5)]
 """A rating on the five-point scale, 1–5."""
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 """A duration in seconds, at most one day."""
 
-Total = Annotated[float, Field(ge=0)]
+Total = Annotated[float, Field(ge=0), Meta(ge=0)]
 """A running total, in seconds unless said otherwise."""
 
 LARGEST_INTEGER = 2**53 - 1
 """Beyond it not every reader of JSON has the same number (RFC 8259, 6), and no column takes it."""
 
-Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER), Meta(ge=0, le=LARGEST_INTEGER)]
 """How many of something; an offset."""
 
-Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+Integer = Annotated[
+    int,
+    Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER),
+    Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER),
+]
 
 Traceparent = Annotated[
     str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, with_config
+from pydantic import Field, StringConstraints, TypeAdapter
 
+from schemas.contract import Contract
 from schemas.delivery import Delivery
 from schemas.fields import Identifier, UserId, UtcTime
-from schemas.state import STRICT
 
 ChatRole = Literal["learner", "expert"]
 DisplayName = Annotated[
@@ -21,9 +20,7 @@ LONGEST_TOKEN_SECONDS = 86_400
 TokenSeconds = Annotated[int, Field(ge=1, le=LONGEST_TOKEN_SECONDS)]
 
 
-@with_config(STRICT)
-@dataclass
-class LatestDecisions:
+class LatestDecisions(Contract):
     """The latest delivery of a learner by each tree that has one.
 
     ``complete`` is false when Redis knows of no decision by some tree and PostgreSQL, which would
@@ -35,9 +32,7 @@ class LatestDecisions:
     decisions: tuple[Delivery, ...]
 
 
-@with_config(STRICT)
-@dataclass
-class ChatTokenRequest:
+class ChatTokenRequest(Contract):
     """Who is to be let into the chat. ``seconds``: how long the token is good for.
 
     ``course_id``: the one course it is good for; any when not given.
@@ -50,18 +45,14 @@ class ChatTokenRequest:
     seconds: TokenSeconds = 3600
 
 
-@with_config(STRICT)
-@dataclass
-class ChatTokenAnswer:
+class ChatTokenAnswer(Contract):
     """``token`` goes to the learner's browser, and from there to the chat gateway."""
 
     token: str
     expires_at: UtcTime
 
 
-@with_config(STRICT)
-@dataclass
-class ProblemDocument:
+class ProblemDocument(Contract):
     """An error (RFC 9457), as ``application/problem+json``.
 
     ``type`` is ``urn:learner:problem:`` and a word that never changes, for a program to go by;

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from schemas.fields import Count, Integer
-from schemas.state import STRICT
 
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+# Dataclasses, not `schemas.contract`: a model's nodes hold nodes of two kinds, which pydantic tells
+# apart.
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 MAX_BUCKET_ROWS = 64

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, with_config
+from msgspec import Meta, field
+from pydantic import Field, TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import (
     ClassYear,
     Count,
@@ -25,12 +26,9 @@ from schemas.fields import (
     UtcTime,
     WritingStyle,
 )
-from schemas.state import STRICT
 
 
-@with_config(STRICT)
-@dataclass
-class WritingMetrics:
+class WritingMetrics(Contract):
     """How the learner writes, over all that they have written.
 
     ``avg_sentence_length`` in words; ``type_token_ratio`` and ``pronoun_usage`` 0–1 shares;
@@ -43,9 +41,7 @@ class WritingMetrics:
     contractions_count: Count = 0
 
 
-@with_config(STRICT)
-@dataclass
-class WritingTotals:
+class WritingTotals(Contract):
     """The sums that `WritingMetrics` is worked out from; sums do not depend on order.
 
     ``distinct_words``: summed over segments of a text. ``pronouns``: all personal ones, of which
@@ -61,9 +57,7 @@ class WritingTotals:
     contractions: Count = 0
 
 
-@with_config(STRICT)
-@dataclass
-class Profile:
+class Profile(Contract):
     """One learner's background. An attribute is ``None`` until somebody has told it.
 
     ``changed_at`` holds, per attribute told, when that was: the latest telling wins, so late and
@@ -71,10 +65,10 @@ class Profile:
     """
 
     user_id: UserId
-    age: Annotated[int, Field(ge=5, le=120)] | None = None
+    age: Annotated[int, Field(ge=5, le=120), Meta(ge=5, le=120)] | None = None
     class_year: ClassYear | None = None
-    courses_completed: Annotated[int, Field(ge=0, le=1000)] | None = None
-    gpa: Annotated[float, Field(ge=0, le=4)] | None = None
+    courses_completed: Annotated[int, Field(ge=0, le=1000), Meta(ge=0, le=1000)] | None = None
+    gpa: Annotated[float, Field(ge=0, le=4), Meta(ge=0, le=4)] | None = None
     learner_purpose: LearnerPurpose | None = None
     format_preference: Format | None = None
     format_comfort_rating_text: Rating | None = None

@@ -7,15 +7,14 @@ be made again from the decision record and the set.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
 import orjson
-from pydantic import Field, TypeAdapter, with_config
+from pydantic import Field, TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import Format, LearnerLevel, TreeId, UnitScore, WritingStyle
-from schemas.state import STRICT
 
 WEAKEST_TOPICS = 3
 """How many topics a prompt names at most."""
@@ -23,18 +22,14 @@ WEAKEST_TOPICS = 3
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
 
-@with_config(STRICT)
-@dataclass
-class TopicFigure:
+class TopicFigure(Contract):
     """A topic of the course and the percentage reached in it, 0–100."""
 
     topic_id: str
     percentage: Percentage
 
 
-@with_config(STRICT)
-@dataclass
-class PromptFigures:
+class PromptFigures(Contract):
     """What is known of the learner that a prompt may say; ``None`` and () where nothing is.
 
     ``course_id``, ``topic_id``: "" outside any. ``weakest_topics``: lowest first, at most three;
@@ -55,9 +50,7 @@ class PromptFigures:
     writing_style: WritingStyle
 
 
-@with_config(STRICT)
-@dataclass
-class PromptSet:
+class PromptSet(Contract):
     """Templates by tree and label, and what to say of the reading level for each learner level.
 
     ``version``: `version_of` its texts. Placeholders and how a template is filled:

@@ -7,26 +7,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.adoption import TreeAdoption, adoption_adapter
-from schemas.behavior import Behavior, ContentTypeEngagement, behavior_adapter
-from schemas.chat import ChatRecord, chat_adapter
+from schemas.adoption import TreeAdoption
+from schemas.behavior import Behavior, ContentTypeEngagement
+from schemas.chat import ChatRecord
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason, SettledLetter
-from schemas.decision import Condition, Decision, Thresholds, decision_adapter
+from schemas.decision import Condition, Decision, Thresholds
 from schemas.delivery import (
     Delivery,
     DeliveryAck,
     PendingDelivery,
-    ack_adapter,
-    delivery_adapter,
-    pending_adapter,
 )
-from schemas.engagement import Engagement, QuizAttempt, engagement_adapter
-from schemas.example import TreeExample, example_adapter
+from schemas.engagement import Engagement, QuizAttempt
+from schemas.example import TreeExample
 from schemas.feature import FEATURES
 from schemas.fields import TreeId
-from schemas.profile import Profile, profile_adapter
-from schemas.prompt import PromptFigures, PromptSet, TopicFigure, prompt_set_adapter
-from schemas.snapshot import Tally, TrainerSnapshot, TreeSnapshot, snapshot_adapter
+from schemas.profile import Profile
+from schemas.prompt import PromptFigures, PromptSet, TopicFigure
+from schemas.snapshot import Tally, TrainerSnapshot, TreeSnapshot
 from schemas.tree import Branch, Leaf, Retraining, TreeDocument
 
 _USER = "5f0e6c3a-1b7d-4c58-8f5e-2d9a7b1c4e60"
@@ -306,20 +304,20 @@ _snapshot = TrainerSnapshot(
 
 SAMPLES: Mapping[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "learner-event": tuple((kind, _event(kind, fields)) for kind, fields in _EVENT_FIELDS.items()),
-    "profile": (("told", json.loads(profile_adapter.dump_json(_profile))),),
-    "behavior": (("firstAnswer", json.loads(behavior_adapter.dump_json(_behavior))),),
-    "engagement": (("firstAnswer", json.loads(engagement_adapter.dump_json(_engagement))),),
-    "decision": (("firstAnswer", json.loads(decision_adapter.dump_json(_decision))),),
-    "chat-record": (("question", json.loads(chat_adapter.dump_json(_chat))),),
-    "delivery": (("sent", json.loads(delivery_adapter.dump_json(_delivery))),),
-    "delivery-ack": (("taken", json.loads(ack_adapter.dump_json(_ack))),),
-    "pending-delivery": (("waiting", json.loads(pending_adapter.dump_json(_pending))),),
-    "prompt-set": (("oneLabel", json.loads(prompt_set_adapter.dump_json(_prompts))),),
+    "profile": (("told", json.loads(encode(_profile))),),
+    "behavior": (("firstAnswer", json.loads(encode(_behavior))),),
+    "engagement": (("firstAnswer", json.loads(encode(_engagement))),),
+    "decision": (("firstAnswer", json.loads(encode(_decision))),),
+    "chat-record": (("question", json.loads(encode(_chat))),),
+    "delivery": (("sent", json.loads(encode(_delivery))),),
+    "delivery-ack": (("taken", json.loads(encode(_ack))),),
+    "pending-delivery": (("waiting", json.loads(encode(_pending))),),
+    "prompt-set": (("oneLabel", json.loads(encode(_prompts))),),
     "tree-document": (("learned", json.loads(_tree.model_dump_json())),),
-    "tree-example": (("fromHindsight", json.loads(example_adapter.dump_json(_example))),),
-    "tree-adoption": (("afterPublishing", json.loads(adoption_adapter.dump_json(_adoption))),),
+    "tree-example": (("fromHindsight", json.loads(encode(_example))),),
+    "tree-adoption": (("afterPublishing", json.loads(encode(_adoption))),),
     "dead-letter": (("notJson", json.loads(_dead_letter.model_dump_json())),),
     "settled-letter": (("correctedAndResent", json.loads(_settled.model_dump_json())),),
-    "trainer-snapshot": (("oneTree", json.loads(snapshot_adapter.dump_json(_snapshot))),),
+    "trainer-snapshot": (("oneTree", json.loads(encode(_snapshot))),),
 }
 """By the name of the schema file, less ``.json``: names and records; one event of each type."""

@@ -6,21 +6,19 @@ can never disagree. It is data only: nothing in it is code or names a class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, with_config
+from msgspec import field
+from pydantic import Field, TypeAdapter
 
+from schemas.contract import Contract
 from schemas.fields import Count, Total, TreeId, Uuid
-from schemas.state import STRICT
 
 RECENT_EXAMPLES = 256
 MAX_SNAPSHOT_BYTES = 8_000_000
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class Tally:
+class Tally(Contract):
     """Predictions made before the answer was known, and how many were right.
 
     ``faded_…``: the same with older ones counting less (Gama, Sebastião & Rodrigues 2013).
@@ -32,9 +30,7 @@ class Tally:
     faded_correct: Total = 0.0
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class TreeSnapshot:
+class TreeSnapshot(Contract):
     """One tree's learning. ``model``: ``streams.model_codec``'s bytes in base64, zlib inside.
 
     ``since_champion_…`` count from when the champion came into force; the rest never restarts.
@@ -52,9 +48,7 @@ class TreeSnapshot:
     recent_ids: Annotated[tuple[Uuid, ...], Field(max_length=RECENT_EXAMPLES)] = ()
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class TrainerSnapshot:
+class TrainerSnapshot(Contract):
     """``offsets``: per partition of ``tree.examples``, the offset to read from next."""
 
     trees: dict[TreeId, TreeSnapshot]

@@ -6,14 +6,13 @@ scored by the same short loop everywhere, and kept for ever under (tree_id, vers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.contract import Contract
 from schemas.feature import FEATURE_INDEX
 from schemas.fields import LABELS, Count, Identifier, TreeId, UnitScore, UtcTime
-from schemas.state import STRICT
 
 MAX_NODES = 1023
 MAX_DEPTH = 24
@@ -23,9 +22,7 @@ class _Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class Retraining:
+class Retraining(Contract):
     """How a version came to be. ``date`` is the time of the last example learned."""
 
     date: UtcTime
@@ -33,9 +30,7 @@ class Retraining:
     data_points_used: Count
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Contract):
     """Shares of ``examples`` foretold right by the version before and by this one, 0–1.
 
     This version learned from none of them; the one before may have.

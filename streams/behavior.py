@@ -8,6 +8,7 @@ depend on the order of arrival: a session of which an end comes after several la
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +26,6 @@ from schemas.event import (
     TopicFlagged,
 )
 from schemas.fields import FlaggedType
-from schemas.state import copy_state
 from streams.activity import is_activity
 from streams.distinct_courses import add_course, count_courses
 from streams.flags import flags_of, keep_flags
@@ -49,7 +49,7 @@ def fold_behavior(behavior: Behavior, event: LearnerEvent) -> Behavior:
     - ``exploratory_behavior_score``: `streams.navigation.exploratory_score`
     - ``total_courses``: `streams.distinct_courses.count_courses`
     """
-    new = copy_state(behavior)
+    new = copy(behavior)
     new.events += 1
     if not is_activity(event):
         return new
@@ -91,7 +91,7 @@ def _viewed(draft: Behavior, event: ContentViewed) -> None:
     if not duration:
         return
     draft.total_time_spent += duration
-    kinds = draft.content_type_engagement = copy_state(draft.content_type_engagement)
+    kinds = draft.content_type_engagement = copy(draft.content_type_engagement)
     if content_type == "video":
         kinds.video_time += duration
     else:
@@ -111,13 +111,13 @@ def _answered(draft: Behavior, event: QuizSubmitted) -> None:
     draft.avg_score = draft.score_sum / draft.graded_attempts
     if event.duration or event.hint_used:
         draft.total_time_spent += event.duration
-        kinds = draft.content_type_engagement = copy_state(draft.content_type_engagement)
+        kinds = draft.content_type_engagement = copy(draft.content_type_engagement)
         kinds.quiz_time += event.duration
         kinds.hint_usage_count += event.hint_used
 
 
 def _hint(draft: Behavior, event: HintRequested | ChatMessage) -> None:
-    kinds = draft.content_type_engagement = copy_state(draft.content_type_engagement)
+    kinds = draft.content_type_engagement = copy(draft.content_type_engagement)
     kinds.hint_usage_count += 1
 
 

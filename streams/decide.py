@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import NamedTuple
 
 from schemas.decision import Decision, EventSource, Thresholds
@@ -12,7 +13,6 @@ from schemas.feature import FEATURE_NAMES
 from schemas.fields import TREE_IDS, TreeId
 from schemas.profile import Profile
 from schemas.prompt import PromptFigures
-from schemas.state import copy_state
 from streams.derived_id import derived_id
 from streams.figures import prompt_figures
 from streams.prompt import Prompts, Words
@@ -81,7 +81,7 @@ def decide(  # noqa: PLR0913, PLR0917
                 _decision(told, engagement.course_id, tree, result, features, previous, source)
             )
     if decisions:
-        engagement = copy_state(engagement)
+        engagement = copy(engagement)
         engagement.labels = labels
         sent: dict[str, str] = {decision.tree_id: decision.decision_id for decision in decisions}
         engagement.decision_ids = {**engagement.decision_ids, **sent}

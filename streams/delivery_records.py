@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.decision import EventSource
 from schemas.delivery import Delivery, DeliveryAck, ack_adapter
@@ -23,7 +25,6 @@ from schemas.fields import (
     UtcTime,
     Uuid,
 )
-from schemas.state import copy_state, encode
 from schemas.topics import DECISIONS
 from streams.decode import Record, rejection
 from streams.derived_id import derived_id
@@ -117,7 +118,7 @@ def first_attempt(decision: DeliverableDecision, recorded_at: datetime, now: dat
 
 def next_attempt(sent: Delivery, now: datetime) -> Delivery:
     """The same delivery, sent again."""
-    again = copy_state(sent)
+    again = copy(sent)
     again.attempt += 1
     again.delivery_timestamp = now
     again.latency_ms = _milliseconds(sent.event_at, now)
@@ -130,7 +131,7 @@ def with_status(
     sent: Delivery, status: ResponseStatus, reason: str, at: datetime | None = None
 ) -> Delivery:
     """What became of it; ``at``: when the service said so."""
-    told = copy_state(sent)
+    told = copy(sent)
     told.response_status = status
     told.response_reason = reason
     told.responded_at = at

@@ -9,6 +9,7 @@ topic's is told late; topics, skills and sessions beyond their windows (see `str
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +34,6 @@ from schemas.event import (
 )
 from schemas.fields import CourseResult
 from schemas.profile import Profile
-from schemas.state import copy_state
 from streams.activity import is_activity
 from streams.calibration import count_answer, pmi
 from streams.confidence import known_at, report
@@ -56,10 +56,10 @@ def fold_engagement(engagement: Engagement, event: LearnerEvent, profile: Profil
     """
     new = engagement
     if event.type == "strategy.delivered":
-        new = copy_state(engagement)
+        new = copy(engagement)
         new.deliveries += 1
     elif event.type != "profile.updated" and is_activity(event):
-        new = copy_state(engagement)
+        new = copy(engagement)
         at = event.occurred_at
         if new.last_activity_at is None or at > new.last_activity_at:
             new.last_activity_at = at
@@ -72,7 +72,7 @@ def fold_engagement(engagement: Engagement, event: LearnerEvent, profile: Profil
     matches = match_formats(new.format_tallies, profile, current)
     if matches is not current:
         if new is engagement:
-            new = copy_state(engagement)
+            new = copy(engagement)
         new.format_performance_mismatch = matches
     return new
 

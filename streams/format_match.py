@@ -25,10 +25,9 @@ def match_formats(
         return current
     matches: dict[Format, FormatMatch] = {}
     same = True
-    told = profile.__dict__
     for name, attribute in _COMFORT:
         tally = tallies.get(name)
-        if tally is None or (comfort := told[attribute]) is None:
+        if tally is None or (comfort := getattr(profile, attribute)) is None:
             continue
         performance = 1 + 4 * (tally.score_sum / tally.count)
         known = current.get(name)

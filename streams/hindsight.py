@@ -21,6 +21,7 @@ and one that arrives after the example was settled changes nothing any more.
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 
 from schemas.engagement import PENDING_WINDOW, Engagement, PendingExample
@@ -37,7 +38,6 @@ from schemas.event import (
 from schemas.example import LabelledBy, TreeExample
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
 from schemas.fields import TreeId
-from schemas.state import copy_state
 from streams.activity import is_activity
 from streams.decide import decision_point
 from streams.derived_id import derived_id
@@ -85,7 +85,7 @@ def settle(
         else:
             examples += _examples(engagement, counted, event, known_by)
     if examples or any(a is not b for a, b in zip(pending, still_open, strict=False)):
-        engagement = copy_state(engagement)
+        engagement = copy(engagement)
         engagement.pending = tuple(still_open)
     return engagement, examples
 
@@ -120,7 +120,7 @@ def open_example(
         strategy=strategy,
         score_before=features[_RECENT_SCORE],
     )
-    engagement = copy_state(engagement)
+    engagement = copy(engagement)
     engagement.pending = (*pending, opened)
     return engagement
 
@@ -133,9 +133,9 @@ def _delivered(engagement: Engagement, event: StrategyDelivered) -> Engagement:
     pending = engagement.pending
     for place, example in enumerate(pending):
         if derived_id(example.event_id, "intervention_strategy") == event.decision_id:
-            marked = copy_state(example)
+            marked = copy(example)
             marked.delivered = True
-            engagement = copy_state(engagement)
+            engagement = copy(engagement)
             engagement.pending = (*pending[:place], marked, *pending[place + 1 :])
     return engagement
 
@@ -166,10 +166,10 @@ def _count(example: PendingExample, engagement: Engagement, event: LearnerEvent)
     if isinstance(event, HintRequested) or (
         isinstance(event, ChatMessage) and event.hint_used and is_activity(event)
     ):
-        example = copy_state(example)
+        example = copy(example)
         example.hints += 1
     elif isinstance(event, QuizSubmitted):
-        example = copy_state(example)
+        example = copy(example)
         example.attempts += 1
         example.score_sum += event.score
         example.retries += event.retries

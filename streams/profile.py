@@ -6,11 +6,11 @@ Every attribute folds to the same state in any order of events.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from schemas.event import ChatMessage, FeedbackGiven, LearnerEvent, ProfileUpdated
 from schemas.profile import Profile
-from schemas.state import copy_state
 from streams.writing import add, measure, metrics, style
 
 TOLD: tuple[str, ...] = (
@@ -59,8 +59,9 @@ def _told(profile: Profile, event: ProfileUpdated) -> Profile:
             new[name] = value
     if not new:
         return profile
-    told = copy_state(profile)
-    told.__dict__.update(new)
+    told = copy(profile)
+    for name, value in new.items():
+        setattr(told, name, value)
     told.changed_at = changed_at | dict.fromkeys(new, at)
     return told
 
@@ -77,7 +78,7 @@ def _written(profile: Profile, text: str) -> Profile:
     counts = measure(text)
     if not counts.texts:
         return profile
-    new = copy_state(profile)
+    new = copy(profile)
     new.writing_totals = totals = add(profile.writing_totals, counts)
     new.writing_metrics = metrics(totals)
     new.writing_style_category = style(new.writing_metrics, totals)

@@ -26,11 +26,11 @@ from client.decisions import DeliveredDecisions
 from config.settings import FacilitatorSettings, Settings
 from faults.command_process import CommandProcess
 from faults.committed_records import committed_records, group_lag
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.decision import Decision
 from schemas.delivery import Delivery, delivery_adapter
 from schemas.errors import BrokerUnavailable, InvalidRecord
-from schemas.state import encode
 from streams.decode import Record, decode
 
 SECONDS = 30

@@ -18,9 +18,9 @@ from config.seed_trees import seed_trees
 from config.settings import PromptSettings, Settings
 from faults.command_process import CommandProcess
 from faults.committed_records import committed_records, lag
+from schemas.contract import encode
 from schemas.decision import decision_adapter
 from schemas.prompt import version_of
-from schemas.state import encode
 from simulation.classroom import simulate
 from streams.prompt import PLAIN
 from streams.scoring import compile_tree

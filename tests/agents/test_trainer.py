@@ -20,11 +20,11 @@ from agents.tree_publisher import publish_edit
 from config.settings import KafkaSettings, Settings, TrainerSettings
 from faults.command_process import CommandProcess
 from faults.trainer_fault import last_snapshot, uninterrupted, versions
+from schemas.contract import encode
 from schemas.errors import BrokerUnavailable, Fenced, InvalidRecord
 from schemas.example import TreeExample
 from schemas.fields import TREE_IDS, TreeId
 from schemas.snapshot import TrainerSnapshot
-from schemas.state import encode
 from schemas.tree import TreeDocument
 from streams.tree_edits import Editor, pin, unpin
 

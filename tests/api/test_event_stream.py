@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from api_suite.served import BEGINNING, PATIENT, USER, Caller, Stores, delivery, served
 

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import asyncpg
 import orjson
+from msgspec.structs import replace
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from yarl import URL
@@ -22,10 +22,10 @@ from agents.metrics_api import ApiMetrics
 from api.app import listening
 from api.limits import Limits
 from config.settings import ApiSettings, ChatSettings, PostgresSettings, RedisSettings, Settings
+from schemas.contract import encode
 from schemas.delivery import Delivery, delivery_adapter
 from schemas.fields import TreeId
 from schemas.sample_records import SAMPLES
-from schemas.state import encode
 from schemas.topics import DELIVERY_LOG
 from servers.kafka import free_ports
 from servers.store_server import StoreServer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from agents.facilitator import run_facilitator
@@ -34,9 +34,9 @@ from config.settings import (
     Settings,
     SinkSettings,
 )
+from schemas.contract import encode
 from schemas.decision import decision_adapter
 from schemas.delivery import Delivery, delivery_adapter
-from schemas.state import encode
 from schemas.topics import DECISIONS
 from servers.postgres import new_database
 from servers.store_server import StoreServer

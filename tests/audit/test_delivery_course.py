@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from audit.deliveries import followed
+from schemas.contract import encode
 from schemas.decision import decision_adapter
-from schemas.state import encode
 from schemas.topics import DECISIONS
 from sink_suite.deliveries import deliveries_of
 from sink_suite.stream_records import stream_records

@@ -22,8 +22,8 @@ from audit.run import Asked, StoreReport, run_audit
 from config.prompts import prompts_folder
 from config.settings import PromptSettings, Settings, SinkSettings
 from schemas.adoption import TreeAdoption
+from schemas.contract import encode
 from schemas.errors import InvalidInput
-from schemas.state import encode
 from schemas.topics import DEAD_LETTERS
 from simulation.classroom import simulate
 from sink_suite.stream_records import published_versions

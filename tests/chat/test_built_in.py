@@ -12,6 +12,7 @@ import pytest
 from example_chat.conversation import said
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from chat.built_in import BuiltIn, progress, reply
 from chat.built_in_intent import Intent, intent_of
@@ -32,7 +33,7 @@ def text_of(turn: Turn) -> str:
 
 
 def figures(**changes: Any) -> PromptFigures:
-    return PromptFigures(**{**FIGURES.__dict__, **changes})
+    return PromptFigures(**{**asdict(FIGURES), **changes})
 
 
 class TestBuiltIn(ResponderContract):

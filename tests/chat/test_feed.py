@@ -16,8 +16,8 @@ from example_chat.conversation import SESSION, USER, answered, said
 from chat.feed import ChatFeed
 from chat.live_queue import Entry, LiveQueue
 from config.settings import ChatSettings, RedisSettings, Settings
+from schemas.contract import encode
 from schemas.errors import BrokerUnavailable, StoreUnavailable
-from schemas.state import encode
 from schemas.topics import CHAT
 from servers.store_server import StoreServer
 

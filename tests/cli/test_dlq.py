@@ -20,9 +20,9 @@ from config.settings import Settings
 from faults.command_process import environment
 from queries.duckdb import decisions_of
 from schemas.behavior import Behavior
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.sample_records import SAMPLES
-from schemas.state import encode
 
 R = DeadLetterReason
 FIRST_MS = int(datetime(2026, 11, 1, 9, tzinfo=UTC).timestamp() * 1000)

@@ -15,8 +15,8 @@ from agents.topics import PROMPT_SETS
 from cli.main import app
 from config.prompts import prompts_folder
 from config.settings import Settings
+from schemas.contract import encode
 from schemas.fields import LABELS
-from schemas.state import encode
 from simulation.classroom import simulate
 from streams.prompt import MAX_PROMPT_CHARACTERS
 

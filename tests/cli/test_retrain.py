@@ -26,9 +26,9 @@ from cli.retrain import retrain_trees
 from cli.whatif import whatif
 from config.seed_trees import seed_trees
 from config.settings import DuckdbSettings, Settings
+from schemas.contract import encode
 from schemas.example import TreeExample
 from schemas.fields import TREE_IDS, TreeId
-from schemas.state import encode
 from schemas.topics import DECISIONS, EXAMPLES, TREE_VERSIONS
 from schemas.tree import TreeDocument
 from sink_suite.stream_records import stream_records

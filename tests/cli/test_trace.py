@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import Producer
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from agents.sink_records import record_of_event

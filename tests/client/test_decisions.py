@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 from confluent_kafka import Producer
 from example_streams.decided import LEARNERS, START, decision
+from msgspec.structs import replace
 
 from agents.topics import ACKS, DELIVERIES
 from client import decisions as client_decisions
@@ -23,9 +23,9 @@ from client.decisions import DeliveredDecision, DeliveredDecisions
 from config.settings import Settings
 from faults.command_process import CommandProcess
 from faults.committed_records import committed_records, group_lag
+from schemas.contract import encode
 from schemas.delivery import Delivery, DeliveryAck, ack_adapter
 from schemas.errors import BrokerUnavailable
-from schemas.state import encode
 from servers.kafka_topics import delete_topics
 from streams.delivery_records import DeliverableDecision, first_attempt
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from msgspec.structs import asdict
 
+from schemas.contract import encode
 from schemas.decision import Decision, decision_adapter
 from schemas.delivery import DeliveryAck
 from schemas.fields import TreeId
 from schemas.sample_records import SAMPLES
-from schemas.state import encode
 from streams.derived_id import derived_id
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -58,4 +59,4 @@ def answer(
         at,
         consumer="a test",
     )
-    return encode({**ack.__dict__, **changes})
+    return encode({**asdict(ack), **changes})

@@ -24,9 +24,9 @@ from faults.command_at_a_moment import variables
 from faults.command_process import CommandProcess
 from faults.delivery_oracle import Deliveries, deliveries_on_kafka
 from faults.fault import Outcome, Progress, on_fresh_topics
+from schemas.contract import encode
 from schemas.errors import BrokerUnavailable
 from schemas.fields import TREE_IDS
-from schemas.state import encode
 from servers.kafka import Kafka
 
 SLOTS = ("a", "b")

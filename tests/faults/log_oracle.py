@@ -15,7 +15,7 @@ from agents.partition_tables import POSITION_KEY
 from agents.prompt_sets import prompts_in
 from config.seed_trees import seed_trees
 from faults.committed_records import committed_records
-from schemas.state import encode
+from schemas.contract import encode
 from simulation.disturbance import event_id_of, routing_key
 from streams.batch import Source, process
 from streams.decode import Record

@@ -19,7 +19,7 @@ from config.seed_trees import seed_trees
 from config.settings import Settings
 from faults import log_oracle
 from faults.log_oracle import RECORDS, Compared, Difference
-from schemas.state import encode
+from schemas.contract import encode
 from streams.batch import Batch, Source
 from streams.replay import Replay
 from streams.rules import Rules

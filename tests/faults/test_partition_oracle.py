@@ -13,7 +13,7 @@ from agents.topics import DECISIONS, EVENTS
 from config.seed_trees import seed_trees
 from faults.log_oracle import RECORDS, Compared
 from faults.partition_oracle import against_replay, digest
-from schemas.state import encode
+from schemas.contract import encode
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
 from streams.batch import Source

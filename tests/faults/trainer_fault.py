@@ -28,10 +28,10 @@ from faults.committed_records import committed_records
 from faults.fault import Outcome, Progress, on_fresh_topics
 from faults.in_order import compare_in_order
 from faults.log_oracle import Compared, Difference
+from schemas.contract import encode
 from schemas.example import TreeExample
 from schemas.fields import TREE_IDS, TreeId
 from schemas.snapshot import TrainerSnapshot, TreeSnapshot, snapshot_adapter
-from schemas.state import encode
 from schemas.tree import TreeDocument
 from servers.kafka import Kafka
 from streams.learning import OnlineTree

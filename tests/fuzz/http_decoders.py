@@ -20,10 +20,10 @@ from api.problems import Problem
 from api.service import SERVICE
 from config.settings import Settings
 from fuzz.decoder import ContractBroken, Decoder
+from schemas.contract import encode
 from schemas.delivery import Delivery
 from schemas.fields import TREE_IDS
 from schemas.http import ChatTokenRequest
-from schemas.state import encode
 
 _SETTINGS = Settings(_env_file=None)
 _DELIVERY = cast(Delivery, Mock(delivery_id="5f0e6c3a-1b7d-4c58-8f5e-2d9a7b1c4e60"))

@@ -15,7 +15,7 @@ from fuzz.decoders import DECODERS
 from fuzz.found_inputs import FOUND, ROOT, found
 
 DECODES = re.compile(
-    r"validate_json\(|model_validate_json\b|\.validate_json,|orjson\.loads|json\.loads\("
+    r"validate_json\(|json\.Decoder\(|model_validate_json\b|\.validate_json,|orjson\.loads|json\.loads\("
     r"|decompressobj\(|b64decode\(|jwt\.decode\(|dotenv_values\(|csv\.reader\("
 )
 ONLY_OURS = {

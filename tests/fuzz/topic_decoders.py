@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,12 +19,12 @@ from config.prompts import read_prompt_set
 from config.seed_trees import seed_trees
 from fuzz.decoder import ContractBroken, Decoder, samples
 from schemas.adoption import adoption_adapter
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, SettledLetter
 from schemas.delivery import POSITIONS_KEY, DeliveryAck, ReadPositions, delivery_adapter
 from schemas.errors import InvalidRecord, InvalidSetting, RejectedEvent
 from schemas.fields import LABELS
 from schemas.prompt import PromptFigures, PromptSet, TopicFigure, version_of
-from schemas.state import encode
 from schemas.tree import TreeDocument
 from streams.dead_letters import judge, with_value
 from streams.decode import Record
@@ -70,7 +71,7 @@ def _table(name: str) -> Decoder:
     def read(raw: bytes) -> Any:
         return decode_value(name, raw)
 
-    return Decoder(f"changelog-{name}", read, ValidationError, samples(name), encode_value)
+    return Decoder(f"changelog-{name}", read, msgspec.MsgspecError, samples(name), encode_value)
 
 
 def _contract(name: str, adapter: TypeAdapter[Any]) -> Decoder:

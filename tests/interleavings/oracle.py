@@ -11,8 +11,8 @@ import orjson
 from agents import topics
 from agents.partition_tables import POSITION_KEY
 from agents.transactions import Outgoing
+from schemas.contract import encode
 from schemas.fields import TreeId
-from schemas.state import encode
 from schemas.topics import EVENTS, TABLES
 from schemas.tree import TreeDocument
 from streams.batch import Batch, Source

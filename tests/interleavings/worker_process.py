@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from copy import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,6 @@ from agents.partition_tables import PartitionTables
 from config.settings import Settings
 from interleavings.modelled_kafka import Event, Guards, ModelledKafka, ModelledProducer
 from schemas.behavior import Behavior
-from schemas.state import copy_state
 from schemas.topics import EVENTS
 from streams import seen
 from streams.rules import Rules
@@ -156,6 +156,6 @@ def _find_never_seen(
 def _behavior_without_offset(tables: PartitionTables, key: str) -> Behavior | None:
     behavior = tables._get("behavior", key, Behavior)
     if behavior is not None:
-        behavior = copy_state(behavior)
+        behavior = copy(behavior)
         behavior.offset = -1
     return behavior

@@ -6,11 +6,11 @@ import json
 import math
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiokafka import ConsumerRecord
+from msgspec.structs import replace
 
 from agents.facilitator import FacilitatorProgress
 from agents.faust_mends import RecordList

@@ -15,10 +15,10 @@ from config.seed_trees import seed_trees
 from config.settings import DuckdbSettings
 from queries import duckdb as queries
 from queries.answers import FALLING, HOLDS, LabelsGiven
+from schemas.contract import encode
 from schemas.decision import decision_adapter
 from schemas.example import example_adapter
 from schemas.fields import TREE_IDS, TreeId
-from schemas.state import encode
 from schemas.topics import DECISIONS, EVENTS, EXAMPLES
 from schemas.tree import Branch, TreeDocument
 from sink_suite.stream_records import published_versions, stream_records

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer
 from agents.kafka_client import committed_reader, connection
 from agents.topics import ACKS, DELIVERIES
 from config.settings import Settings
+from schemas.contract import encode
 from schemas.delivery import DeliveryAck, delivery_adapter
-from schemas.state import encode
 
 
 async def answer(settings: Settings, stop: asyncio.Event) -> None:

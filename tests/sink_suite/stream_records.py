@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from agents.sink_records import event_record, made_record
 from config.seed_trees import seed_trees
+from schemas.contract import encode
 from schemas.delivery import Delivery
 from schemas.prompt import PromptSet, version_of
-from schemas.state import encode
 from schemas.topics import (
     CHAT,
     DEAD_LETTERS,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import fields
 
+from msgspec.structs import fields
 from pydantic import TypeAdapter
 
 from schemas.chat import ChatRecord

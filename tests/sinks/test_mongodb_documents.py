@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import doctest
 import typing
 from collections.abc import Iterator
@@ -125,7 +124,7 @@ def fields_of(kind: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, of in typing.get_type_hints(kind, include_extras=True).items():
         yield f"{path}{name}", of
         for inner in typing.get_args(of):
-            if dataclasses.is_dataclass(inner) and typing.get_origin(of) is tuple:
+            if typing.get_origin(of) is tuple and hasattr(inner, "__struct_fields__"):
                 yield from fields_of(inner, f"{path}{name}[].")
 
 

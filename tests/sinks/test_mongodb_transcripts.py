@@ -12,8 +12,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from agents.sink_records import made_record
 from config.settings import MongodbSettings
 from queries.mongodb import transcript
+from schemas.contract import encode
 from schemas.errors import StoreUnavailable
-from schemas.state import encode
 from schemas.topics import CHAT
 from servers.mongodb import new_database
 from servers.store_server import StoreServer

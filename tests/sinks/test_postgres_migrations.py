@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
-from dataclasses import fields
 from typing import Any
 
 import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
+from msgspec.structs import fields
 from pydantic import TypeAdapter
 
 from audit.postgres import PostgresAudit
@@ -106,7 +107,7 @@ async def test_every_attribute_of_a_delivery_a_summary_and_a_prompt_set_is_a_col
 ) -> None:
     in_contract = {field.name for field in fields(Delivery)}
     assert in_contract | {"source_offset"} == set(await columns(database, "deliveries"))
-    folded = {field.name for field in fields(ChatSummary)}
+    folded = {field.name for field in dataclasses.fields(ChatSummary)}
     assert folded == set(await columns(database, "chat_summaries"))
     named = {field.name for field in fields(PromptSet)}
     assert named == set(await columns(database, "prompt_sets"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from strategies import START, USERS, event
 
 from schemas.behavior import CONTENT_FLAGS_WINDOW, Behavior, ContentFlag, ContentTypeEngagement

@@ -11,12 +11,12 @@ from config.chat_rules import load_chat_rules
 from config.seed_trees import seed_trees
 from schemas.behavior import Behavior
 from schemas.chat import ChatRecord, chat_adapter
+from schemas.contract import encode
 from schemas.decision import Decision
 from schemas.engagement import Engagement
 from schemas.event import LearnerEvent
 from schemas.fields import MessageDirection
 from schemas.profile import Profile
-from schemas.state import encode
 from streams.chat_rules import ChatRules, describe
 from streams.rules import Rules
 from streams.scoring import compile_tree

@@ -12,13 +12,13 @@ from generated.trees import feature_values, tree_documents
 from hypothesis import given, settings
 
 from config.seed_trees import seed_trees
+from schemas.contract import encode
 from schemas.decision import Condition, Decision, Thresholds, decision_adapter
 from schemas.engagement import Engagement
 from schemas.event import LearnerEvent
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import TREE_IDS, TreeId
 from schemas.prompt import PromptFigures
-from schemas.state import encode
 from schemas.tree import TreeDocument
 from streams.decide import decide
 from streams.derived_id import derived_id
@@ -166,5 +166,5 @@ def test_a_decision_is_a_valid_record_and_comes_back_as_it_was(
     assert after.labels == {tree_id: score(trees[tree_id], values).label for tree_id in TREE_IDS}
     for decision in decisions:
         raw = encode(decision)
-        assert list(orjson.loads(raw)) == list(Decision.__dataclass_fields__)
+        assert list(orjson.loads(raw)) == list(Decision.__struct_fields__)
         assert decision_adapter.validate_json(raw) == decision

@@ -11,12 +11,13 @@ from example_streams.decided import LEARNERS, START, answer, decision, delivery_
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import asdict
 
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.decision import Decision
 from schemas.delivery import Delivery, PendingDelivery, ReadPositions, delivery_adapter
 from schemas.fields import TreeId
-from schemas.state import encode
 from streams.decode import Record
 from streams.delivery import MOST_TIMEOUTS, DeliveryRules, Round, deliver
 from streams.pending_deliveries import PendingDeliveries, pending_key
@@ -302,7 +303,7 @@ def test_a_record_that_is_no_decision_is_a_dead_letter(raw: bytes) -> None:
 
 
 def test_decisions_of_a_newer_worker_with_more_to_them_are_delivered() -> None:
-    raw = encode({**decision(1).__dict__, "mood": {"of": "tomorrow"}})
+    raw = encode({**asdict(decision(1)), "mood": {"of": "tomorrow"}})
     record = Record(0, LEARNERS[0].encode(), raw, START)
     assert said(deliver([], [record], PendingDeliveries(), RULES, 3, START)) == [("pending", 1)]
 

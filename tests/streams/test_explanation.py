@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from example_learners.algebra import PROFILE, USER, engagement, features, quiz
+from msgspec.structs import replace
 
 from config.seed_trees import seed_trees
 from schemas.decision import Condition, Decision

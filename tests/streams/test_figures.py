@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from example_learners.algebra import COURSE, PROFILE, answer, engagement, event, quiz
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.engagement import Engagement, Tally
 from schemas.event import LearnerEvent

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 from strategies import COURSES, TYPES, USERS, events
 
 from schemas import behavior as behavior_schema
 from schemas import engagement as engagement_schema
 from schemas.behavior import Behavior, behavior_adapter
+from schemas.contract import encode
 from schemas.engagement import CONFIDENCE_WINDOW, Engagement, engagement_adapter
 from schemas.event import LearnerEvent
 from schemas.profile import Profile, profile_adapter
-from schemas.state import encode
 from streams.activity import is_activity
 from streams.behavior import fold_behavior
 from streams.engagement import fold_engagement

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
+from copy import copy, deepcopy
 from typing import Any
 
 import pytest
@@ -11,12 +11,12 @@ from example_learners.algebra import COURSE, USER, answer, day, engagement, even
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.contract import encode
 from schemas.engagement import PENDING_WINDOW, Engagement, PendingExample
 from schemas.event import LearnerEvent
 from schemas.example import TreeExample, example_adapter
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import LABELS
-from schemas.state import copy_state, encode
 from streams.derived_id import derived_id
 from streams.hindsight import open_example, settle
 
@@ -394,7 +394,7 @@ def test_whatever_happens_examples_are_few_of_known_labels_and_given_once(
 ) -> None:
     state, ids = engagement(), []
     for occurred in {each.event_id: each for each in events}.values():
-        before = copy.deepcopy(state)
+        before = deepcopy(state)
         after, examples = settle(state, occurred)
         assert state == before
         for example in examples:
@@ -403,6 +403,6 @@ def test_whatever_happens_examples_are_few_of_known_labels_and_given_once(
             assert tuple(example.features.values()) == VALUES
         ids += [example.example_id for example in examples]
         assert len(ids) == len(set(ids))
-        state = copy_state(opened(after, occurred))
+        state = copy(opened(after, occurred))
         assert len(state.pending) <= PENDING_WINDOW
         state.last_activity_at = max(state.last_activity_at or day(0), occurred.occurred_at)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from math import inf, nan
 
 import pytest
 from example_streams.drifting import drifting, guess_one_label
+from msgspec.structs import replace
 
 from schemas.errors import InvalidRecord
 from schemas.example import TreeExample

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from generated.figures import HOSTILE_NAMES, prompt_figures
 from generated.trees import feature_values, tree_documents
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.errors import InvalidSetting
 from schemas.feature import FEATURES

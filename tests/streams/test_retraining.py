@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from math import nan
 
 import pytest
 from example_streams.drifting import drifting, guess_one_label
+from msgspec.structs import replace
 
 from schemas.errors import InvalidInput, InvalidSetting
 from schemas.example import TreeExample

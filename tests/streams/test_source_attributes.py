@@ -3,11 +3,11 @@ it."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 from strategies import START, USERS, event
 
 from schemas.behavior import Behavior, ContentFlag, ContentTypeEngagement, ModuleVisit

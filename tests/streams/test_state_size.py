@@ -8,10 +8,10 @@ from datetime import timedelta
 from strategies import START, USERS, event
 
 from schemas.behavior import Behavior
+from schemas.contract import encode
 from schemas.engagement import SKILLS_WINDOW, TOPICS_WINDOW, Engagement
 from schemas.event import LearnerEvent
 from schemas.profile import Profile
-from schemas.state import encode
 from streams.behavior import fold_behavior
 from streams.engagement import fold_engagement
 from streams.profile import fold_profile

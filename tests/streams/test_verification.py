@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -10,15 +9,16 @@ from example_learners.algebra import PROFILE, answer, day, engagement, event, fe
 from generated.trees import WHEN, feature_values, tree_documents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from config.prompts import read_prompt_set
 from config.seed_trees import seed_trees
+from schemas.contract import encode
 from schemas.decision import Decision, Thresholds, decision_adapter
 from schemas.engagement import Tally
 from schemas.feature import FEATURES
 from schemas.fields import LABELS, TreeId
 from schemas.prompt import PromptFigures, PromptSet, TopicFigure, version_of
-from schemas.state import encode
 from schemas.tree import Retraining, TreeDocument
 from streams.decide import decide
 from streams.prompt import PLACEHOLDERS, Prompts

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from example_learners.algebra import PROFILE, day, engagement, features, quiz
 from generated.trees import feature_values, tree_documents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from config.seed_trees import seed_trees
 from schemas.decision import Decision
