@@ -27,6 +27,8 @@ _DAY_SECONDS = 86_400
 _DECODED_TABLES = len(TABLE_NAMES) - 1  # the ids in `seen` are bytes
 _DIRTY_SHARE, _SEGMENT_BYTES, _SEGMENT_SECONDS = 0.2, 64 * 2**20, 600.0
 """Of a changelog, as `agents.topics` makes it: what may be uncompacted before Kafka compacts it."""
+PRODUCERS_OF_A_PARTITION = 2
+"""In turn (docs/decisions/0027); each may have a connection to each broker."""
 MOST_PARTITIONS = 1024
 """By `config.settings.KafkaSettings`."""
 
@@ -62,11 +64,11 @@ PLANET = Load("planet", 100_000_000, 1_000_000, 100, 5)
 
 
 class Workers(NamedTuple):
-    """``needed`` by their cores; ``count``, so that each has as many partitions."""
+    """``needed`` by their cores; ``processes``, so that each has as many partitions."""
 
     partitions: int
     needed: int
-    count: int
+    processes: int
     utilisation: float
     transactions_per_s: float
 
@@ -91,13 +93,13 @@ class Disk(NamedTuple):
 
 
 class Brokers(NamedTuple):
-    """How many each limit asks for; ``count`` is the largest, and at least the copies."""
+    """How many each limit asks for; ``needed`` is the most, and at least the copies."""
 
     by_cpu: int
     by_write: int
     by_disk: int
     by_partition_copies: int
-    count: int
+    needed: int
 
 
 class Store(NamedTuple):
@@ -179,12 +181,11 @@ def workers(costs: MeasuredCosts, load: Load) -> Workers:
     partitions = _TWELVE
     while partitions < PARTITIONS_PER_WORKER * needed:
         partitions *= 2
-    count = next(n for n in range(needed, partitions + 1) if partitions % n == 0)
+    processes = next(n for n in range(needed, partitions + 1) if partitions % n == 0)
     wait = transaction_wait_ms(costs, load.replication) / 1000
-    cycle = cycle_seconds(costs, rate / count, partitions // count, wait)
-    return Workers(
-        partitions, needed, count, rate / count / core_events_per_s(costs), partitions / cycle
-    )
+    cycle = cycle_seconds(costs, rate / processes, partitions // processes, wait)
+    used = rate / processes / core_events_per_s(costs)
+    return Workers(partitions, needed, processes, used, partitions / cycle)
 
 
 def transaction_wait_ms(costs: MeasuredCosts, replication: int) -> float:
@@ -222,17 +223,17 @@ def state(costs: MeasuredCosts, load: Load, plan: Workers) -> State:
     since a fifth may be old.
     """
     bytes_, records = (load.learners * each for each in state_of_a_learner(costs, load))
-    decoded = load.learners * _values(load) * costs.decoded_bytes_per_value / plan.count
-    partitions = plan.partitions / plan.count
+    decoded = load.learners * _values(load) * costs.decoded_bytes_per_value / plan.processes
+    partitions = plan.partitions / plan.processes
     cached = partitions * _DECODED_TABLES * MOST_DECODED * costs.decoded_bytes_per_value
-    raw = (bytes_ + records * costs.memory_bytes_per_record) / plan.count
+    raw = (bytes_ + records * costs.memory_bytes_per_record) / plan.processes
     restore = max(records / costs.restore_records_per_s, bytes_ / costs.restore_bytes_per_s)
     return State(
         bytes=bytes_,
         records=records,
         memory_bytes=costs.base_memory_bytes + raw + decoded,
         memory_bytes_on_disk=costs.base_memory_bytes + min(cached, decoded),
-        restore_seconds=restore / plan.count / (1 - _DIRTY_SHARE),
+        restore_seconds=restore / plan.processes / (1 - _DIRTY_SHARE),
     )
 
 
@@ -296,7 +297,7 @@ def brokers(costs: MeasuredCosts, load: Load, plan: Workers) -> Brokers:
         ),
         math.ceil(topics * plan.partitions * load.replication / costs.broker_partition_copies),
     )
-    return Brokers(*needs, count=max(*needs, load.replication))
+    return Brokers(*needs, needed=max(*needs, load.replication))
 
 
 def facilitators(costs: MeasuredCosts, load: Load) -> int:
