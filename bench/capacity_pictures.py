@@ -31,7 +31,7 @@ def draw(costs: MeasuredCosts, folder: Path) -> None:
             figure, panel = pyplot.subplots(figsize=(8, 4))
             fill(costs, panel)
             panel.grid(alpha=0.3)
-            panel.legend(frameon=False, fontsize=9)
+            panel.legend(loc="upper left", frameon=False, fontsize=9)
             figure.tight_layout()
             figure.savefig(folder / name, metadata={"Date": None})
             pyplot.close(figure)
@@ -62,3 +62,4 @@ def _recovery(costs: MeasuredCosts, panel: Any) -> None:
         panel.plot(at - one.outage.at, one.waits.backlog(at), label=one.what)
     panel.set_xlabel("seconds since a worker died")
     panel.set_ylabel("events that wait, of that worker")
+    panel.set_ylim(top=1.3 * panel.get_ylim()[1])  # room for the legend
