@@ -1,6 +1,7 @@
 """From measured costs and a load to what has to be there: partitions, workers, brokers, bytes.
 
 Pure. Each formula stands in the docstring of its function, with units. MB and GB are decimal.
+Whoever plans for state on disk passes `MeasuredCosts.with_state_on_disk`.
 """
 
 from __future__ import annotations
@@ -319,16 +320,16 @@ def stores(costs: MeasuredCosts, load: Load) -> dict[str, Store]:
     PostgreSQL: each decision, its delivery twice, a summary at each event folded. MongoDB: the
     behaviour and the engagement at each event folded; a batch writes the last of each learner only,
     so fewer. ClickHouse: each event folded. Redis: each decision, its delivery twice.
-    Elasticsearch: each event folded.
+    Elasticsearch: each event folded. Bytes kept in PostgreSQL are those that decision and delivery
+    have on Kafka, without indices or compression.
     """
     all_events = 1 + costs.strategies_per_event
     told = 3 * costs.decisions_per_event
-    kept = 2 * costs.decisions_per_event  # a delivery's row is written twice
     plans = {
         "PostgreSQL": (
             told + all_events,
             costs.postgres_rows_per_s,
-            kept * costs.postgres_bytes_per_row,
+            costs.decisions_per_event * (costs.decision_bytes + costs.delivery_bytes),
         ),
         "MongoDB": (2 * all_events, costs.mongodb_rows_per_s, 0.0),
         "ClickHouse": (

@@ -36,7 +36,7 @@ def main() -> None:
         sys.stdout.write("\n".join(f"{name}\n\n{table}" for name, table in made.items()))
         return
     PAGE.write_text(with_tables(PAGE.read_text(), made))
-    draw(measured_costs(), _DOCS / "pictures")
+    draw(measured_costs().with_state_on_disk(), _DOCS / "pictures")
 
 
 def with_tables(page: str, made: dict[str, str]) -> str:
@@ -56,10 +56,11 @@ def with_tables(page: str, made: dict[str, str]) -> str:
 def capacity_figures() -> dict[str, float]:
     """Of ``make bench``'s closing line; the tables go to standard error."""
     costs = measured_costs()
-    plan = sizing(costs, NATIONAL)
+    plan = sizing(costs.with_state_on_disk(), NATIONAL)
     sys.stderr.write("\n".join(tables(costs).values()))
     return {
         "capacity_events_per_s_of_a_core": round(core_events_per_s(costs)),
+        "capacity_national_utilisation": round(plan.workers.utilisation, 2),
         "capacity_national_partitions": plan.workers.partitions,
         "capacity_national_workers": plan.workers.processes,
         "capacity_national_brokers": plan.brokers.needed,

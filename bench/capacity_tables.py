@@ -20,6 +20,7 @@ from bench.capacity import (
     folded,
     sizing,
     trainer_utilisation,
+    workers,
 )
 from bench.capacity_runs import (
     PARTITIONS_OF_A_WORKER,
@@ -37,14 +38,15 @@ _GROUP_MEMBERS = 50
 
 
 def tables(costs: MeasuredCosts) -> dict[str, str]:
-    """By the name that its place in the page has."""
+    """By the name that its place in the page has. The plans have their state on disk."""
+    on_disk = costs.with_state_on_disk()
     return {
         "loads": _loads(),
         "sizing": _sizing(costs),
-        "limits": _limits(costs),
-        "latency": _latency(costs),
-        "bursts": _bursts(costs),
-        "recovery": _recovery(costs),
+        "limits": _limits(on_disk),
+        "latency": _latency(on_disk),
+        "bursts": _bursts(on_disk),
+        "recovery": _recovery(on_disk),
         "checks": _checks(costs),
         "costs": _costs(costs),
     }
@@ -78,16 +80,15 @@ def _loads() -> str:
 
 def _sizing(costs: MeasuredCosts) -> str:
     cells = PLANET.cells_of(NATIONAL)
-    plans = [
-        sizing(costs, NATIONAL),
-        sizing(costs, PLANET.divided(cells)),
-        sizing(costs, PLANET),
-    ]
+    on_disk = costs.with_state_on_disk()
+    loads = (NATIONAL, PLANET.divided(cells), PLANET)
+    plans = [sizing(on_disk, load) for load in loads]
     rows: dict[str, Callable[[Sizing], str]] = {
         "events/s folded at the peak, with `strategy.delivered`": lambda s: (
             f"{s.folded_per_s:,.0f}"
         ),
         "workers, a core each: needed": lambda s: f"{s.workers.needed:,}",
+        "… if all that is read were kept decoded": lambda s: f"{workers(costs, s.load).needed:,}",
         "partitions": lambda s: f"{s.workers.partitions:,}",
         "workers, so that they share evenly": lambda s: f"{s.workers.processes:,}",
         "utilisation of a worker": lambda s: f"{100 * s.workers.utilisation:.0f} %",

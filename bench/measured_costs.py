@@ -29,6 +29,8 @@ class MeasuredCosts:
 
     step_us_per_event: float
     step_time_quantiles: tuple[float, ...]
+    disk_us_per_event: float
+    miss_us_per_event: float
     worker_us_per_event: float
     worker_us_per_transaction: float
     outside_ms: float
@@ -63,7 +65,6 @@ class MeasuredCosts:
     mongodb_rows_per_s: float
     redis_rows_per_s: float
     elasticsearch_rows_per_s: float
-    postgres_bytes_per_row: float
     clickhouse_bytes_per_row: float
     elasticsearch_bytes_per_row: float
     record_overhead_bytes: float
@@ -73,6 +74,11 @@ class MeasuredCosts:
     broker_write_bytes_per_s: float
     broker_disk_bytes: float
     broker_partition_copies: float
+
+    def with_state_on_disk(self) -> MeasuredCosts:
+        """Of a worker with so many learners that none of an event's values is still decoded."""
+        step = self.step_us_per_event + self.disk_us_per_event + self.miss_us_per_event
+        return replace(self, step_us_per_event=step)
 
     def slower(self, factor: float) -> MeasuredCosts:
         """On a machine whose cores need that much longer, as a busy one's do."""

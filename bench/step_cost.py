@@ -38,7 +38,7 @@ from streams.rules import Rules
 from streams.scoring import compile_tree
 from streams.tables import MemoryTables, encode_value
 
-_LEARNERS = 2_000
+LEARNERS = 2_000
 _BEFORE = 100_000
 _MEASURED = 40_000
 QUANTILES = 21
@@ -75,7 +75,7 @@ class Made:
 
 
 def main() -> None:
-    lines = simulate(_LEARNERS, days=400, seed=5)
+    lines = simulate(LEARNERS, days=400, seed=5)
     tables = MemoryTables()
     run(islice(lines, _BEFORE), tables, 0)
     gc.collect()
