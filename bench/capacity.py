@@ -158,7 +158,8 @@ def cycle_seconds(costs: MeasuredCosts, events_per_s: float, partitions: int, wa
     A batch takes f + c b of the core and then ``wait`` seconds without it, where f is the CPU of a
     transaction, c that of an event, and b what came in a cycle: b = (events/s / partitions) x
     cycle. A lone partition waits for itself: cycle = (f + wait) / (1 - c events/s / partitions);
-    together they wait for the core: cycle = partitions f / (1 - c events/s). The longer one holds.
+    together they wait for the core: cycle = partitions f / (1 - c events/s). The longer one holds,
+    up to a fifth short where both are alike (by the simulation, `bench.queueing`).
 
     Raises:
         ValueError: the core folds no ``events_per_s``.

@@ -6,7 +6,8 @@ from itertools import islice
 
 import pytest
 
-from bench.capacity_runs import bursts, knee, latencies, recoveries
+from bench.capacity import core_events_per_s, cycle_seconds
+from bench.capacity_runs import bursts, knee, latencies, recoveries, steady
 from bench.measured_costs import measured_costs
 from bench.step_cost import QUANTILES, relative_quantiles, run
 from simulation.classroom import simulate
@@ -20,6 +21,18 @@ def test_three_partitions_a_worker_are_best_at_half_of_the_load() -> None:
     assert waits[3].p50_ms < min(waits[1].p50_ms, waits[12].p50_ms)
     assert waits[3].p99_ms < min(waits[1].p99_ms, waits[12].p99_ms)
     assert knee(COSTS, 3) > max(knee(COSTS, 1), knee(COSTS, 12))
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 12])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_the_formula_of_a_cycle_is_near_to_the_simulated_one(partitions: int, share: float) -> None:
+    """It leaves out that partitions wait for each other by chance, so it is up to a fifth short."""
+    rate = share * core_events_per_s(COSTS)
+    run_ = steady(COSTS, rate, partitions, COSTS.replicated_transaction_wait_ms, 20)
+    simulated = float(run_.batch_sizes.mean()) * partitions / rate
+    wait = COSTS.replicated_transaction_wait_ms / 1000
+    by_formula = cycle_seconds(COSTS, rate, partitions, wait)
+    assert 0.78 * simulated < by_formula < 1.05 * simulated
 
 
 def test_latency_grows_with_the_load() -> None:
