@@ -105,15 +105,20 @@ def _arguments() -> argparse.Namespace:
 
 def throughput(events: int, rounds: int) -> dict[str, object]:
     """Events per second of both, and the ratio round by round."""
-    found = contest(("lists", "per_event"), events, rounds)
+    found = contest(("lists", "per_event", "quix", "step"), events, rounds)
     return {
         "events": found.events,
         "rounds": rounds,
-        **found.ratios("ratio_vs_per_event"),
+        **found.ratios("ratio_vs_per_event", "per_event"),
+        **found.ratios("ratio_vs_quix", "quix"),
+        **found.cpu_ratios("ratio_to_step", "step"),
         "events_per_s": found.rate("lists"),
         "events_per_s_per_event": found.rate("per_event"),
+        "events_per_s_quix": found.rate("quix"),
         "cpu_us_per_event": found.cpu_us("lists"),
         "cpu_us_per_event_per_event": found.cpu_us("per_event"),
+        "cpu_us_per_event_quix": found.cpu_us("quix"),
+        "cpu_us_per_event_step": found.cpu_us("step"),
     }
 
 
