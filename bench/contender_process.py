@@ -11,7 +11,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,8 +118,7 @@ def started(told: Told) -> Iterator[subprocess.Popen[str]]:
 
 def wait_until_ready(process: subprocess.Popen[str]) -> None:
     """Raises: SystemExit: it ended before."""
-    assert process.stdout is not None
-    if process.stdout.readline().strip() != READY:
+    if not any(line.strip() == READY for line in _lines(process)):
         raise SystemExit("a contender ended before it was ready")
 
 
@@ -125,15 +126,24 @@ def run_of(process: subprocess.Popen[str]) -> Run:
     """What it tells at its end.
 
     Raises:
-        SystemExit: it tells nothing.
+        SystemExit: it tells nothing, or is not through in time.
     """
-    try:
-        told, _ = process.communicate(timeout=_LONGEST_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise SystemExit(f"a contender was not through after {_LONGEST_SECONDS} s") from None
-    if process.returncode or not told:
+    last = deque(_lines(process), maxlen=1)
+    if process.wait() or not last:
         raise SystemExit(f"a contender left with {process.returncode}")
-    return Run(*json.loads(told.splitlines()[-1]))
+    return Run(*json.loads(last[0]))
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    """What it says, its log too, until it ends or has had its time."""
+    assert process.stdout is not None
+    timer = threading.Timer(_LONGEST_SECONDS, process.kill)
+    timer.start()
+    try:
+        for line in process.stdout:  # `yield from` would close it with the first reader
+            yield line
+    finally:
+        timer.cancel()
 
 
 def told() -> Told:
