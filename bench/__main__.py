@@ -110,7 +110,7 @@ def _arguments() -> argparse.Namespace:
 
 def throughput(events: int, rounds: int) -> dict[str, object]:
     """Events per second and processor time of each, and the ratios round by round."""
-    found = contest(("lists", "per_event", "quix", "step"), events, rounds)
+    found = contest(("lists", "per_event", "quix", "step", "step_of_quix"), events, rounds)
     return {
         "events": found.events,
         "rounds": rounds,
@@ -124,6 +124,7 @@ def throughput(events: int, rounds: int) -> dict[str, object]:
         "cpu_us_per_event_per_event": found.cpu_us("per_event"),
         "cpu_us_per_event_quix": found.cpu_us("quix"),
         "cpu_us_per_event_step": found.cpu_us("step"),
+        "cpu_us_per_event_step_of_quix": found.cpu_us("step_of_quix"),
     }
 
 

@@ -60,9 +60,13 @@ async def _lists(told: Told, trees: Trees) -> Run:
         while not agent.ready or _owned(agent) != told.own:
             await asyncio.sleep(_POLL_SECONDS)
         tell(READY)
-    run = await _timed(told.events, lambda: agent.counts.total(), delivered)
+
+    def handled() -> int:
+        return agent.counts.total()
+
+    run = await _timed(told.events, handled, delivered)
     batches = metrics.registry.get_sample_value("learner_batch_events_count")
-    return run._replace(batch_records=agent.counts.total() / batches if batches else None)
+    return run._replace(batch_records=handled() / batches if batches else None)
 
 
 def _owned(agent: LearnerAgent) -> int:

@@ -34,13 +34,16 @@ class Contender(NamedTuple):
     on_kafka: bool = True
 
 
+_QUIX = _ROOT / ".venv" / "bench" / "bin" / "python"
 CONTENDERS = {
     "lists": Contender("bench.contender"),
     "per_event": Contender("bench.contender"),
     "unguarded": Contender("bench.contender"),
-    "quix": Contender("bench.quix_worker", _ROOT / ".venv" / "bench" / "bin" / "python"),
+    "quix": Contender("bench.quix_worker", _QUIX),
     "step": Contender("bench.step_alone", on_kafka=False),
+    "step_of_quix": Contender("bench.step_alone", _QUIX, on_kafka=False),
 }
+"""``step_of_quix``: with the releases that Quix Streams brings, pydantic above all."""
 
 
 class Told(NamedTuple):
@@ -140,8 +143,8 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
     timer = threading.Timer(_LONGEST_SECONDS, process.kill)
     timer.start()
     try:
-        for line in process.stdout:  # `yield from` would close it with the first reader
-            yield line
+        # Not the file itself, which would be closed with the first reader.
+        yield from iter(process.stdout.readline, "")
     finally:
         timer.cancel()
 

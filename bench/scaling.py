@@ -60,7 +60,9 @@ def scaling(events: int, rounds: int) -> dict[str, object]:
                 measured, digest = _work(kafka.bootstrap, kafka.pid, lines, cores[:workers])
                 assert_same_digest(digest, decided)
                 decided.add(digest)
-                told = f"{measured.events_per_s:8,.0f} events/s, {measured.cpu_us:5.0f} µs CPU/event"
+                told = (
+                    f"{measured.events_per_s:8,.0f} events/s, {measured.cpu_us:5.0f} µs CPU/event"
+                )
                 told += f", broker {measured.broker_cpu_us:.0f}"
                 sys.stderr.write(f"round {round_}/{rounds} with {workers}: {told}\n")
                 if round_ > 0:  # the first one warms up a broker that has just started
@@ -140,7 +142,7 @@ def together(runs: Sequence[Run], broker_cpu_seconds: float) -> Measured:
 
 
 def _held_back(bootstrap: str, lines: Sequence[Sequence[bytes]]) -> Callable[[], None]:
-    """Everything is on Kafka; a ``read_committed`` reader sees it when what is returned is called."""
+    """Puts everything on Kafka. Readers see it once what is returned has been called."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,

@@ -28,13 +28,12 @@ from streams.tables import MemoryTables, encode_value
 
 
 def step_alone(records: Sequence[Record], batch_records: int) -> Run:
-    """As the worker's, the run begins after the first batch and has no full collection in it."""
+    """The run begins after the first batch, as the worker's does."""
     trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
     rules = Rules(prompts=Prompts(read_prompt_set()))
     tables, source = MemoryTables(), Source(EVENTS, 0)
     marks: list[bytes] = []
     runs: list[Run] = []
-    collect_now_and_not_later()
     for begin in range(0, len(records), batch_records):
         clock = Clock(begin)
         some = records[begin : begin + batch_records]
@@ -80,7 +79,9 @@ def records_of(told: Told) -> list[Record]:
 
 def main() -> None:
     task = told()
-    tell(step_alone(records_of(task), task.batch_records))
+    records = records_of(task)
+    collect_now_and_not_later()  # as a worker does
+    tell(step_alone(records, task.batch_records))
 
 
 if __name__ == "__main__":

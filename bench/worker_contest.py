@@ -80,7 +80,7 @@ def contest(kinds: Sequence[str], events: int, rounds: int) -> Contest:
                 result.rates[kind].append(run.events_per_s)
                 result.cpu[kind].append(run.cpu_us)
                 sys.stderr.write(
-                    f"round {round_ + 1}/{rounds} {kind:>9}: {run.events_per_s:8,.0f} "
+                    f"round {round_ + 1}/{rounds} {kind:>12}: {run.events_per_s:8,.0f} "
                     f"events/s, {run.cpu_us:5.0f} µs CPU/event{_batches(run)}\n"
                 )
         on_kafka = sum(CONTENDERS[kind].on_kafka for kind in kinds)
