@@ -33,12 +33,14 @@ _TRANSACTION_MS = 600_000
 class Measured(NamedTuple):
     """What some workers did together, the first moment of any to the last of any.
 
-    ``cpu_us`` of a worker's core and ``broker_cpu_us`` of the broker's, an event.
+    In µs of processor time an event: ``cpu_us`` the workers', ``broker_cpu_us`` the broker's,
+    ``step_cpu_us`` that of as many processes with nothing but the step, on the same cores.
     """
 
     events_per_s: float
     cpu_us: float
     broker_cpu_us: float
+    step_cpu_us: float
 
 
 def scaling(events: int, rounds: int) -> dict[str, object]:
@@ -71,28 +73,33 @@ def scaling(events: int, rounds: int) -> dict[str, object]:
 
 
 def figures(one: Sequence[Measured], two: Sequence[Measured], cores: int) -> dict[str, object]:
-    """``scaling_2_by_cpu``: if each worker had its core to itself and nothing else were scarce."""
-    cpu = {n: _median(m.cpu_us for m in some) for n, some in ((1, one), (2, two))}
-    broker = {n: _median(m.broker_cpu_us for m in some) for n, some in ((1, one), (2, two))}
-    rates = {n: _median(m.events_per_s for m in some) for n, some in ((1, one), (2, two))}
+    """``…_by_cpu``: if each worker had its core to itself and nothing else were scarce;
+    ``…_step_by_cpu``: the same for processes that share nothing: what the machine lets grow."""
+    by_one, by_two = _medians(one), _medians(two)
+    by_cpu = 2 * by_one.cpu_us / by_two.cpu_us
+    step_by_cpu = 2 * by_one.step_cpu_us / by_two.step_cpu_us
     return {
         **spread("scaling_2", [m.events_per_s for m in two], [m.events_per_s for m in one]),
-        "scaling_2_by_cpu": round(2 * cpu[1] / cpu[2], 2),
-        "scaling_2_how": how(cores, cpu, broker),
-        **{f"scaling_events_per_s_{n}": round(rate) for n, rate in rates.items()},
-        **{f"scaling_cpu_us_per_event_{n}": round(us, 1) for n, us in cpu.items()},
-        **{f"scaling_broker_cpu_us_per_event_{n}": round(us, 1) for n, us in broker.items()},
+        "scaling_2_by_cpu": round(by_cpu, 2),
+        "scaling_2_step_by_cpu": round(step_by_cpu, 2),
+        "scaling_2_how": how(cores, by_one, by_two),
+        "scaling_events_per_s_1": round(by_one.events_per_s),
+        "scaling_events_per_s_2": round(by_two.events_per_s),
+        "scaling_cpu_us_per_event_1": round(by_one.cpu_us, 1),
+        "scaling_cpu_us_per_event_2": round(by_two.cpu_us, 1),
+        "scaling_broker_cpu_us_per_event_1": round(by_one.broker_cpu_us, 1),
+        "scaling_broker_cpu_us_per_event_2": round(by_two.broker_cpu_us, 1),
     }
 
 
-def how(cores: int, cpu: dict[int, float], broker: dict[int, float]) -> str:
+def how(cores: int, one: Measured, two: Measured) -> str:
     """In a sentence: where workers and broker ran, and what the cores had room for."""
     if cores > PARTITIONS:
         return f"each worker pinned to a core of its own, the broker to the other {cores - 2}"
-    room = 2 * cpu[1] / (cpu[2] + broker[2])
+    room = 2 * one.cpu_us / (two.cpu_us + two.broker_cpu_us)
     return (
         f"two cores: each worker pinned to one, the broker free on both beside them; with its "
-        f"{broker[2]:.0f} µs an event they have room for a ratio of {room:.2f}"
+        f"{two.broker_cpu_us:.0f} µs an event they have room for a ratio of {room:.2f}"
     )
 
 
@@ -131,14 +138,23 @@ def _work(
         give_out()
         runs = [run_of(worker) for worker in workers]
         spent = cpu_seconds(broker) - spent
-    return together(runs, spent), assert_same_decisions(bootstrap, PARTITIONS, 1)
+    step = task._replace(kind="step", own=None, batch_records=round(runs[0].batch_records or 500))
+    with ExitStack() as stack:
+        beside = [stack.enter_context(started(step._replace(core=core))) for core in cores]
+        steps = [run_of(process) for process in beside]
+    return together(runs, spent, steps), assert_same_decisions(bootstrap, PARTITIONS, 1)
 
 
-def together(runs: Sequence[Run], broker_cpu_seconds: float) -> Measured:
+def together(runs: Sequence[Run], broker_cpu_seconds: float, steps: Sequence[Run]) -> Measured:
     events = sum(run.events for run in runs)
     seconds = max(run.ended for run in runs) - min(run.began for run in runs)
     cpu = sum(run.cpu_seconds for run in runs)
-    return Measured(events / seconds, 1e6 * cpu / events, 1e6 * broker_cpu_seconds / events)
+    return Measured(
+        events / seconds,
+        1e6 * cpu / events,
+        1e6 * broker_cpu_seconds / events,
+        statistics.fmean(step.cpu_us for step in steps),
+    )
 
 
 def _held_back(bootstrap: str, lines: Sequence[Sequence[bytes]]) -> Callable[[], None]:
@@ -162,5 +178,5 @@ def _held_back(bootstrap: str, lines: Sequence[Sequence[bytes]]) -> Callable[[],
     return producer.commit_transaction
 
 
-def _median(figures: Iterable[float]) -> float:
-    return statistics.median(figures)
+def _medians(rounds: Sequence[Measured]) -> Measured:
+    return Measured(*map(statistics.median, zip(*rounds, strict=True)))

@@ -31,7 +31,6 @@ def test_they_decide_alike(fresh_kafka: Settings) -> None:
 
 
 def run(told: Told) -> Run:
-    with started(
-        told._replace(app_id=f"{told.app_id}{'-quix' * (told.kind == 'quix')}")
-    ) as process:
+    group = f"{told.app_id}-quix" if told.kind == "quix" else told.app_id
+    with started(told._replace(app_id=group)) as process:
         return run_of(process)

@@ -11,8 +11,8 @@ from bench.scaling import Measured, figures, shared_out, together
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
 
-ONE = [Measured(1000, 100, 40), Measured(1100, 110, 40), Measured(900, 90, 40)]
-TWO = [Measured(1800, 120, 30), Measured(1650, 110, 30), Measured(1700, 100, 30)]
+ONE = [Measured(1000, 100, 40, 80), Measured(1100, 110, 40, 80), Measured(900, 90, 40, 80)]
+TWO = [Measured(1800, 120, 30, 85), Measured(1650, 110, 30, 85), Measured(1700, 100, 30, 85)]
 
 
 def test_partitions_hold_as_many_events_and_no_learner_is_in_both() -> None:
@@ -33,7 +33,8 @@ def test_too_few_events_are_refused() -> None:
 
 def test_workers_are_measured_from_the_first_moment_of_any_to_the_last_of_any() -> None:
     runs = [Run(100, 10.0, 12.0, 1.5), Run(100, 11.0, 14.0, 2.5)]
-    assert together(runs, 1.0) == Measured(50.0, 20_000.0, 5_000.0)
+    steps = [Run(10, 0.0, 1.0, 0.01), Run(10, 0.0, 1.0, 0.03)]
+    assert together(runs, 1.0, steps) == Measured(50.0, 20_000.0, 5_000.0, 2_000.0)
 
 
 def test_what_scaling_reports() -> None:
@@ -42,6 +43,7 @@ def test_what_scaling_reports() -> None:
         "scaling_2_min": 1.5,
         "scaling_2_max": 1.89,
         "scaling_2_by_cpu": 1.82,
+        "scaling_2_step_by_cpu": 1.88,
         "scaling_2_how": (
             "two cores: each worker pinned to one, the broker free on both beside them; with its "
             "30 µs an event they have room for a ratio of 1.43"
