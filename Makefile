@@ -1,6 +1,6 @@
 # make demo    a simulated class through the whole stream, no server needed
 # make test    tests in WORKERS=4 processes, on servers they start; ARGS="-m long" for the long ones
-# make bench   throughput, guards, recovery, delivery, chat, sinks; ARGS="--only guards", ARGS=--help
+# make bench   throughput, scaling, guards, recovery, delivery, chat, sinks; ARGS="--only guards", ARGS=--help
 # make soak    an hour under load, a kill each minute, then all compared; ARGS="--minutes 3"
 # make fuzz    inputs that break a decoder, looked for by coverage (DECODER=event SECONDS=120)
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)

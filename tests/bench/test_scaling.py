@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 
 import pytest
 
 from bench.contender_process import Run
+from bench.process_size import cpu_seconds
 from bench.scaling import Measured, figures, shared_out, together
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
@@ -56,3 +58,8 @@ def test_what_scaling_reports() -> None:
         "scaling_broker_cpu_us_per_event_2": 30,
     }
     assert "the broker to the other 6" in str(figures(ONE, TWO, cores=8)["scaling_2_how"])
+
+
+def test_processor_time_is_read_of_whom_there_is() -> None:
+    assert cpu_seconds(os.getpid()) > 0
+    assert cpu_seconds(None) == 0
