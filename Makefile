@@ -1,6 +1,6 @@
 # make demo    a simulated class through the whole stream, no server needed
 # make test    tests in WORKERS=4 processes, on servers they start; ARGS="-m long" for the long ones
-# make bench   throughput, guards, recovery, delivery, chat, sinks; ARGS="--only guards", ARGS=--help
+# make bench   throughput, scaling, guards, recovery, delivery, chat, sinks; ARGS="--only guards", ARGS=--help
 # make soak    an hour under load, a kill each minute, then all compared; ARGS="--minutes 3"
 # make fuzz    inputs that break a decoder, looked for by coverage (DECODER=event SECONDS=120)
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)
@@ -27,7 +27,7 @@ demo: .venv/runtime.installed
 test: .venv/dev.installed
 	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
-bench: .venv/dev.installed
+bench: .venv/dev.installed .venv/bench.ready
 	@PYTHONPATH=.:tests $(BIN)/python -m bench $(ARGS)
 
 soak: .venv/dev.installed
@@ -55,13 +55,15 @@ schemas: .venv/dev.installed
 	@$(BIN)/learner schemas export docs/schemas
 	@$(BIN)/learner settings --markdown > docs/settings.md
 
-LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --quiet --group build
+RESOLVE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
+LOCK = $(RESOLVE) pyproject.toml --group build
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	@$(LOCK) -o requirements/runtime.lock >/dev/null
 	@$(LOCK) -o requirements/stores.lock --extra stores --extra disk >/dev/null
 	@$(LOCK) -o requirements/dev.lock --group dev --all-extras >/dev/null
+	@$(RESOLVE) -o requirements/bench.lock --group bench >/dev/null
 
 # The venv holds what a lock says and this folder in editable form. Again only when a lock changed.
 .venv/%.installed: requirements/%.lock pyproject.toml | .venv/bin/python
@@ -76,6 +78,14 @@ lock:
 .venv/fuzz.ready: tests/fuzz/atheris.lock .venv/dev.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--require-hashes --requirement tests/fuzz/atheris.lock --target .venv/fuzz
+	@touch $@
+
+# Quix Streams, which the worker is measured against: it wants older releases of what we use.
+.venv/bench.ready: requirements/bench.lock | .venv/bin/python
+	@echo "installing what $< names, in a venv of its own (once) …" >&2
+	@$(BIN)/python -m venv .venv/bench
+	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement $<
 	@touch $@
 
 .venv/bin/python:

@@ -3,8 +3,10 @@
     make bench ARGS="--only guards --only delivery --rounds 3"
 
 worker    the worker on a real Kafka against the same step in an ordinary one-event-at-a-time Faust
-          agent with the same tables and output topic: both read the same preloaded topic, in turn,
-          each pinned to one core with the broker on the others, each from a fresh group
+          agent with the same tables and output topic, and in Quix Streams with its state and its
+          exactly-once guarantee: all read the same preloaded topic, in turn, each pinned to one
+          core with the broker on the others, each from a fresh group; and against the step alone
+scaling   one worker against two on two partitions, each on a core of its own (bench.scaling)
 guards    the worker against itself without anything that keeps events from being lost or doubled:
           throughput as above, and from an event to its decision at one load (bench.guards_cost)
 recovery  from the restart of a worker that was killed to its first decision, with the state of
@@ -24,10 +26,11 @@ from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
 from bench.guards_cost import guards_cost
 from bench.measured_kafka import measured_kafka, settings_for
 from bench.recovery import recovery
+from bench.scaling import PARTITIONS, scaling
 from bench.sink_rates import sink_rates
 from bench.worker_contest import contest
 
-PARTS = ("worker", "guards", "recovery", "delivery", "chat", "sinks")
+PARTS = ("worker", "scaling", "guards", "recovery", "delivery", "chat", "sinks")
 _DELIVERY_SECONDS = 15.0
 _CHAT_SECONDS = 100.0
 _CHAT_PAUSE_SECONDS = 30.0
@@ -40,6 +43,8 @@ def main() -> None:
         match part:
             case "worker":
                 result |= throughput(args.events, args.rounds)
+            case "scaling":
+                result |= scaling(args.events // PARTITIONS, args.rounds)
             case "guards":
                 seconds = args.latency_seconds
                 result |= guards_cost(args.events, args.rounds, args.latency_rate, seconds)
@@ -70,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn (5)")
     parser.add_argument(
-        "--events", type=int, default=60_000, help="worker, guards: preloaded events (60,000)"
+        "--events", type=int, default=60_000, help="worker, scaling, guards: preloaded (60,000)"
     )
     parser.add_argument(
         "--latency-rate", type=float, default=1_000, help="guards: events a second (1,000)"
@@ -104,16 +109,22 @@ def _arguments() -> argparse.Namespace:
 
 
 def throughput(events: int, rounds: int) -> dict[str, object]:
-    """Events per second of both, and the ratio round by round."""
-    found = contest(("lists", "per_event"), events, rounds)
+    """Events per second and processor time of each, and the ratios round by round."""
+    found = contest(("lists", "per_event", "quix", "step", "step_of_quix"), events, rounds)
     return {
         "events": found.events,
         "rounds": rounds,
-        **found.ratios("ratio_vs_per_event"),
+        **found.ratios("ratio_vs_per_event", "per_event"),
+        **found.ratios("ratio_vs_quix", "quix"),
+        **found.cpu_ratios("ratio_to_step", "step"),
         "events_per_s": found.rate("lists"),
         "events_per_s_per_event": found.rate("per_event"),
+        "events_per_s_quix": found.rate("quix"),
         "cpu_us_per_event": found.cpu_us("lists"),
         "cpu_us_per_event_per_event": found.cpu_us("per_event"),
+        "cpu_us_per_event_quix": found.cpu_us("quix"),
+        "cpu_us_per_event_step": found.cpu_us("step"),
+        "cpu_us_per_event_step_of_quix": found.cpu_us("step_of_quix"),
     }
 
 

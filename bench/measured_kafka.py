@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 
 from agents.topic_admin import create_topics
@@ -34,9 +34,9 @@ def settings_for(bootstrap: str, app_id: str) -> Settings:
     return settings
 
 
-def pin_broker(pid: int | None) -> None:
-    """To all cores but the first, which is the worker's."""
-    cores = os.sched_getaffinity(0) - {0}
+def pin_broker(pid: int | None, workers: Set[int] = frozenset({0})) -> None:
+    """To all cores but those of the workers; it stays on all where none is left."""
+    cores = os.sched_getaffinity(0) - workers
     if pid is not None and cores:
         for thread in os.listdir(f"/proc/{pid}/task"):
             os.sched_setaffinity(int(thread), cores)

@@ -47,7 +47,7 @@ class PerEventAgent:
             autodiscover=False,
             consumer_auto_offset_reset="earliest",
         )
-        raw = {"key_serializer": "raw", "value_serializer": "raw"}
+        raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
         self._tables = {
             name: self.app.Table(name, partitions=partitions, schema=faust.Schema(**raw))
             for name in TABLE_NAMES

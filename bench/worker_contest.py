@@ -1,20 +1,20 @@
-"""Two contenders (`bench.contender`) on the same preloaded topic, in turn.
+"""Contenders (`bench.contender_process`) on the same preloaded topic, in turn.
 
 Each is pinned to one core, with the broker on the others, and reads from a fresh group.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from bench.contender_process import CONTENDERS, Run, Told, run_of, started
 from bench.feed import feed
 from bench.measured_kafka import PARTITIONS, measured_kafka, pin_broker, settings_for
-from bench.results_agree import assert_same_decisions
+from bench.results_agree import assert_same_decisions, assert_same_digest
 from simulation.classroom import simulate
 
 
@@ -31,47 +31,74 @@ class Contest(NamedTuple):
     def cpu_us(self, kind: str) -> float:
         return round(statistics.median(self.cpu[kind]), 1)
 
-    def ratios(self, name: str) -> dict[str, float]:
-        """Of the first contender against the second: median, smallest and largest round."""
-        ratios = [a / b for a, b in zip(*self.rates.values(), strict=True)]
-        return {
-            name: round(statistics.median(ratios), 2),
-            f"{name}_min": round(min(ratios), 2),
-            f"{name}_max": round(max(ratios), 2),
-        }
+    def ratios(self, name: str, against: str | None = None) -> dict[str, float]:
+        """Of the first contender's rate to another's (the second's): median, smallest, largest."""
+        first, second, *_ = self.rates
+        return spread(name, self.rates[first], self.rates[against or second])
+
+    def cpu_ratios(self, name: str, against: str) -> dict[str, float]:
+        """Of the first contender's processor time an event to another's."""
+        first, *_ = self.cpu
+        return spread(name, self.cpu[first], self.cpu[against])
 
 
-def contest(kinds: tuple[str, str], events: int, rounds: int) -> Contest:
-    """Both, ``rounds`` times; who goes first changes.
+def spread(name: str, ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """Of the ratios round by round: median, smallest and largest."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {
+        name: round(statistics.median(ratios), 2),
+        f"{name}_min": round(min(ratios), 2),
+        f"{name}_max": round(max(ratios), 2),
+    }
+
+
+def contest(kinds: Sequence[str], events: int, rounds: int) -> Contest:
+    """All of them, ``rounds`` times; the order is turned round each time.
 
     Raises:
         SystemExit: they did not decide alike, or one of them not of every event.
     """
+    for kind in kinds:
+        if not CONTENDERS[kind].python.exists():
+            raise SystemExit(f"{CONTENDERS[kind].python} is not there: `make bench` makes it")
     result = Contest(events, {kind: [] for kind in kinds}, {kind: [] for kind in kinds})
     with measured_kafka() as kafka:
         pin_broker(kafka.pid)
         settings_for(kafka.bootstrap, "warm-up")
         lines = simulate(learners=400, days=120, seed=1)
         sent = feed(kafka.bootstrap, islice(lines, events))
+        task = Told("", kafka.bootstrap, "", PARTITIONS, sent, core=0)
+        by_the_step: list[str] = []
         for round_ in range(rounds):
             for kind in kinds if round_ % 2 == 0 else reversed(kinds):
-                app_id = f"bench-{kind.replace('_', '-')}-{round_}"
-                settings_for(kafka.bootstrap, app_id)
-                run = _contend(kind, kafka.bootstrap, app_id, sent)
-                result.rates[kind].append(run["events"] / run["seconds"])
-                result.cpu[kind].append(1e6 * run["cpu_seconds"] / run["events"])
+                run = _contend(task._replace(kind=kind, app_id=_group(kind, round_)))
+                if CONTENDERS[kind].on_kafka:
+                    batch_records = run.batch_records or task.batch_records
+                    task = task._replace(batch_records=round(batch_records))
+                if run.decisions is not None:
+                    by_the_step.append(run.decisions)
+                result.rates[kind].append(run.events_per_s)
+                result.cpu[kind].append(run.cpu_us)
                 sys.stderr.write(
-                    f"round {round_ + 1}/{rounds} {kind:>9}: {result.rates[kind][-1]:8,.0f} "
-                    f"events/s, {result.cpu[kind][-1]:5.0f} µs CPU/event\n"
+                    f"round {round_ + 1}/{rounds} {kind:>12}: {run.events_per_s:8,.0f} "
+                    f"events/s, {run.cpu_us:5.0f} µs CPU/event{_batches(run)}\n"
                 )
-        assert_same_decisions(kafka.bootstrap, PARTITIONS, 2 * rounds)
+        on_kafka = sum(CONTENDERS[kind].on_kafka for kind in kinds)
+        decided = assert_same_decisions(kafka.bootstrap, PARTITIONS, on_kafka * rounds)
+        assert_same_digest(decided, by_the_step)
     return result._replace(events=sent)
 
 
-def _contend(kind: str, bootstrap: str, app_id: str, events: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.contender", kind, "--app-id", app_id]
-    command += ["--bootstrap", bootstrap, "--partitions", str(PARTITIONS)]
-    command += ["--events", str(events), "--core", "0"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def _group(kind: str, round_: int) -> str:
+    return f"bench-{kind.replace('_', '-')}-{round_}"
+
+
+def _batches(run: Run) -> str:
+    return "" if run.batch_records is None else f", {run.batch_records:.0f} events a batch"
+
+
+def _contend(told: Told) -> Run:
+    if CONTENDERS[told.kind].on_kafka:
+        settings_for(told.bootstrap, told.app_id)
+    with started(told) as process:
+        return run_of(process)
