@@ -1,6 +1,7 @@
 # make demo    a simulated class through the whole stream, no server needed
 # make test    tests in WORKERS=4 processes, on servers they start; ARGS="-m long" for the long ones
-# make bench   throughput, scaling, guards, recovery, delivery, chat, sinks; ARGS="--only guards", ARGS=--help
+# make bench   everything measured, side by side; ARGS="--only guards", ARGS=--help
+# make capacity  docs/capacity.md written again from bench/measured_costs.json
 # make soak    an hour under load, a kill each minute, then all compared; ARGS="--minutes 3"
 # make fuzz    inputs that break a decoder, looked for by coverage (DECODER=event SECONDS=120)
 # make audit   OULAD through worker and all six stores, then `learner audit` (EVENTS=all for all)
@@ -10,7 +11,7 @@
 # make lock    requirements/*.lock, resolved again (needs uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench soak fuzz audit faults check format schemas lock
+.PHONY: help demo test bench capacity soak fuzz audit faults check format schemas lock
 
 BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
@@ -29,6 +30,9 @@ test: .venv/dev.installed
 
 bench: .venv/dev.installed .venv/bench.ready
 	@PYTHONPATH=.:tests $(BIN)/python -m bench $(ARGS)
+
+capacity: .venv/dev.installed
+	@PYTHONPATH=.:tests $(BIN)/python -m bench.capacity_report --page
 
 soak: .venv/dev.installed
 	@PYTHONPATH=.:tests $(BIN)/python -m bench.soak $(ARGS)

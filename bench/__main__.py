@@ -14,6 +14,7 @@ recovery  from the restart of a worker that was killed to its first decision, wi
 delivery  from an event to its delivered decision (bench.delivery_latency)
 chat      learners at one gateway (bench.chat_load)
 sinks     against the bulk paths of their stores (bench.sink_rates)
+capacity  what two loads need, by measured costs; seconds, no broker (bench.capacity_report)
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from bench.capacity_report import capacity_figures
 from bench.chat_load import chat_load
 from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
 from bench.guards_cost import guards_cost
@@ -30,7 +32,7 @@ from bench.scaling import PARTITIONS, scaling
 from bench.sink_rates import sink_rates
 from bench.worker_contest import contest
 
-PARTS = ("worker", "scaling", "guards", "recovery", "delivery", "chat", "sinks")
+PARTS = ("worker", "scaling", "guards", "recovery", "delivery", "chat", "sinks", "capacity")
 _DELIVERY_SECONDS = 15.0
 _CHAT_SECONDS = 100.0
 _CHAT_PAUSE_SECONDS = 30.0
@@ -63,6 +65,8 @@ def main() -> None:
                 result |= chat_load(args.learners, _CHAT_SECONDS, _CHAT_PAUSE_SECONDS)
             case "sinks":
                 result |= sink_rates(args.sink_records, args.rounds)
+            case "capacity":
+                result |= capacity_figures()
     print(json.dumps(result))
 
 

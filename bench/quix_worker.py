@@ -28,10 +28,10 @@ from agents.full_collections import collect_now_and_not_later
 from bench.contender_process import Clock, Run, Told, tell, told
 from config.prompts import read_prompt_set
 from config.seed_trees import seed_trees
+from schemas.contract import encode
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.example import TreeExample
-from schemas.state import encode
 from schemas.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES
 from streams.batch import Source, process
 from streams.decode import Record
@@ -67,8 +67,8 @@ class QuixWorker:
             on_message_processed=self._count,
         )
         self._topics = {
-            Decision: self.app.topic(DECISIONS, value_serializer=StateJson()),
-            TreeExample: self.app.topic(EXAMPLES, value_serializer=StateJson()),
+            Decision: self.app.topic(DECISIONS, value_serializer=ContractJson()),
+            TreeExample: self.app.topic(EXAMPLES, value_serializer=ContractJson()),
             DeadLetter: self.app.topic(DEAD_LETTERS, value_serializer=LetterJson()),
         }
         events = self.app.topic(EVENTS, value_deserializer="bytes")
@@ -108,7 +108,7 @@ class QuixWorker:
             self.run = self._clock.stopped(self._folded)
 
 
-class StateJson(Serializer):  # type: ignore[misc]  # not installed where types are checked
+class ContractJson(Serializer):  # type: ignore[misc]  # not installed where types are checked
     """See `schemas.state.encode`."""
 
     def __call__(self, value: object, ctx: object) -> bytes:
@@ -116,7 +116,7 @@ class StateJson(Serializer):  # type: ignore[misc]  # not installed where types 
 
 
 class LetterJson(Serializer):  # type: ignore[misc]
-    """A dead letter as the worker writes it."""
+    """As the worker writes it."""
 
     def __call__(self, value: DeadLetter, ctx: object) -> bytes:
         return value.model_dump_json().encode()

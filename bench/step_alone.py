@@ -17,7 +17,7 @@ from bench.results_agree import digest, mark
 from bench.whole_topic import whole_topic
 from config.prompts import read_prompt_set
 from config.seed_trees import seed_trees
-from schemas.state import encode
+from schemas.contract import encode
 from schemas.topics import EVENTS
 from streams.batch import Batch, Source, process
 from streams.decode import Record

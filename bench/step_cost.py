@@ -22,8 +22,8 @@ import numpy as np
 from agents.prompt_sets import prompts_in
 from agents.topics import EVENTS
 from config.seed_trees import seed_trees
+from schemas.contract import encode
 from schemas.example import TreeExample
-from schemas.state import encode
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
 from streams.batch import Source, process

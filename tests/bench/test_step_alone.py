@@ -11,7 +11,7 @@ from bench.results_agree import digest, mark
 from bench.step_alone import step_alone, total
 from config.prompts import read_prompt_set
 from config.seed_trees import seed_trees
-from schemas.state import encode
+from schemas.contract import encode
 from schemas.topics import EVENTS
 from simulation.classroom import simulate
 from simulation.disturbance import routing_key
