@@ -14,6 +14,9 @@ recovery  from the restart of a worker that was killed to its first decision, wi
 delivery  from an event to its delivered decision (bench.delivery_latency)
 chat      learners at one gateway (bench.chat_load)
 sinks     against the bulk paths of their stores (bench.sink_rates)
+stages    where an event's time goes, in a worker and in the pure step (bench.stage_profile)
+growth    what an event costs against history, learners, courses, depth, batch (bench.growth)
+partitions  what it costs a worker against the partitions that it holds (bench.partitions_growth)
 capacity  what two loads need, by measured costs; seconds, no broker (bench.capacity_report)
 """
 
@@ -25,16 +28,33 @@ import json
 from bench.capacity_report import capacity_figures
 from bench.chat_load import chat_load
 from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
+from bench.growth import growth
 from bench.guards_cost import guards_cost
 from bench.measured_kafka import measured_kafka, settings_for
+from bench.partitions_growth import partitions_growth
 from bench.recovery import recovery
 from bench.scaling import PARTITIONS, scaling
 from bench.sink_rates import sink_rates
+from bench.stage_profile import stage_profile
 from bench.worker_contest import contest
 
-PARTS = ("worker", "scaling", "guards", "recovery", "delivery", "chat", "sinks", "capacity")
+PARTS = (
+    "worker",
+    "scaling",
+    "guards",
+    "recovery",
+    "delivery",
+    "chat",
+    "sinks",
+    "stages",
+    "growth",
+    "partitions",
+    "capacity",
+)
 _DELIVERY_SECONDS = 15.0
 _CHAT_SECONDS = 100.0
+_STAGES_EVENTS = 30_000
+_PARTITIONS_EVENTS = 20_000
 _CHAT_PAUSE_SECONDS = 30.0
 
 
@@ -65,6 +85,12 @@ def main() -> None:
                 result |= chat_load(args.learners, _CHAT_SECONDS, _CHAT_PAUSE_SECONDS)
             case "sinks":
                 result |= sink_rates(args.sink_records, args.rounds)
+            case "stages":
+                result |= stage_profile(_STAGES_EVENTS)
+            case "growth":
+                result |= growth()
+            case "partitions":
+                result |= partitions_growth(_PARTITIONS_EVENTS)
             case "capacity":
                 result |= capacity_figures()
     print(json.dumps(result))

@@ -109,7 +109,7 @@ class QuixWorker:
 
 
 class ContractJson(Serializer):  # type: ignore[misc]  # not installed where types are checked
-    """See `schemas.state.encode`."""
+    """As the worker writes it."""
 
     def __call__(self, value: object, ctx: object) -> bytes:
         return encode(value)
