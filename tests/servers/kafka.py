@@ -34,8 +34,11 @@ _START_SECONDS = 120
 SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A broker of the tests has two cores for all, and minutes to live: no time for the second
 compiler."""
-LASTING = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
-"""What Kafka's own start script gives its JVM: for a broker that is measured."""
+LASTING = (
+    *("-Xms1g", "-Xmx1g"),
+    *("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"),
+)
+"""What Kafka's own start scripts give its JVM, heap included: for a broker that is measured."""
 _STOP_SECONDS = 20
 _GIVEN_OUT = Path(tempfile.gettempdir(), "learner-ports")
 _claims: deque[IO[str]] = deque(maxlen=256)
