@@ -43,8 +43,8 @@ def steady_load(
 
     It ends once nothing more comes.
     """
-    # Nothing is tried again, so nothing comes twice or late. Not idempotent: with its five requests on
-    # their way librdkafka spins, and takes a core from a broker that stands still for a moment.
+    # Nothing is tried again, so nothing comes twice or late. Not idempotent: with its five requests
+    # on their way librdkafka spins, and takes a core from a broker that stands still for a moment.
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
