@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 
 from agents.learner import LearnerAgent
 from agents.metrics_worker import WorkerMetrics
 from agents.prompt_sets import prompts_in
 from agents.topics import EVENTS
-from bench.contender_process import READY, Clock, Run, Told, tell, told
+from bench.contender_process import READY, Clock, Run, Told, leave, tell, told
 from bench.per_event_agent import PerEventAgent
 from bench.unguarded import all_delivered, take_out_all_guards
 from config.seed_trees import seed_trees
@@ -51,7 +50,7 @@ async def _lists(told: Told, trees: Trees) -> Run:
         told.settings,
         Rules(prompts=prompts_in(None)),
         lambda: trees,
-        _leave,
+        leave,
         told.partitions,
         metrics=metrics,
     )
@@ -84,11 +83,6 @@ async def _timed(
     if delivered is not None:
         await delivered()
     return clock.stopped(handled())
-
-
-def _leave(error: BaseException) -> None:
-    sys.stderr.write(f"the worker left: {error!r}\n")
-    os._exit(1)
 
 
 async def _run_and_leave(told: Told) -> None:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config.settings import KafkaSettings, Settings, WorkerSettings
 
@@ -39,6 +39,7 @@ CONTENDERS = {
     "lists": Contender("bench.contender"),
     "per_event": Contender("bench.contender"),
     "unguarded": Contender("bench.contender"),
+    "sampled": Contender("bench.sampled_worker"),
     "quix": Contender("bench.quix_worker", _QUIX),
     "step": Contender("bench.step_alone", on_kafka=False),
     "step_of_quix": Contender("bench.step_alone", _QUIX, on_kafka=False),
@@ -126,7 +127,12 @@ def wait_until_ready(process: subprocess.Popen[str]) -> None:
 
 
 def run_of(process: subprocess.Popen[str]) -> Run:
-    """What it tells at its end.
+    """What it tells at its end; see `said_by`."""
+    return Run(*said_by(process))
+
+
+def said_by(process: subprocess.Popen[str]) -> Any:
+    """The JSON that it tells at its end.
 
     Raises:
         SystemExit: it tells nothing, or is not through in time.
@@ -134,7 +140,7 @@ def run_of(process: subprocess.Popen[str]) -> Run:
     last = deque(_lines(process), maxlen=1)
     if process.wait() or not last:
         raise SystemExit(f"a contender left with {process.returncode}")
-    return Run(*json.loads(last[0]))
+    return json.loads(last[0])
 
 
 def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
@@ -157,6 +163,12 @@ def told() -> Told:
     if told.core is not None:
         os.sched_setaffinity(0, {told.core})
     return told
+
+
+def leave(error: BaseException) -> None:
+    """What a worker does that cannot go on."""
+    sys.stderr.write(f"the worker left: {error!r}\n")
+    os._exit(1)
 
 
 def tell(line: str | Run) -> None:

@@ -7,16 +7,14 @@ and smaller transactions, and each partition has two producers.
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
 import sys
 from itertools import islice
 
 from agents.topic_admin import create_topics
+from bench.contender_process import Told, run_of, started
 from bench.curve_shape import shape_of
 from bench.feed import feed
 from bench.measured_kafka import measured_kafka, pin_broker
-from config.settings import KafkaSettings, Settings, WorkerSettings
 from simulation.classroom import simulate
 
 PARTITIONS = (1, 8, 64)
@@ -44,16 +42,8 @@ def cpu_us(partitions: int, events: int) -> float:
     """Of one worker that holds all of them, pinned to one core; from its first batch on."""
     with measured_kafka() as kafka:
         pin_broker(kafka.pid)
-        settings = Settings(
-            _env_file=None,
-            kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap, partitions=partitions),
-            worker=WorkerSettings(app_id=_APP_ID),
-        )
-        asyncio.run(create_topics(settings))
+        task = Told("lists", kafka.bootstrap, _APP_ID, partitions, events, core=0)
+        asyncio.run(create_topics(task.settings))
         sent = feed(kafka.bootstrap, islice(simulate(learners=400, days=120, seed=1), events))
-        command = [sys.executable, "-m", "bench.contender", "lists", "--app-id", _APP_ID]
-        command += ["--bootstrap", kafka.bootstrap, "--partitions", str(partitions)]
-        command += ["--events", str(sent), "--core", "0"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
-    run = json.loads(done.stdout.splitlines()[-1])
-    return float(1e6 * run["cpu_seconds"] / run["events"])
+        with started(task._replace(events=sent)) as process:
+            return run_of(process).cpu_us

@@ -1,4 +1,5 @@
-"""One worker on a preloaded topic, its processor time by stage: `python -m bench.sampled_worker`.
+"""One worker on a preloaded topic, its processor time by stage; its process is that of
+`bench.contender_process`.
 
 A timer on the folding thread's own processor time interrupts it some 250 times a second. Python
 runs the handler in that thread at the next instruction that looks for signals, which is right after
@@ -12,13 +13,11 @@ Linux counts for each thread, so folding, fetching and the rest are told apart e
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import ctypes
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -28,9 +27,10 @@ from types import FrameType
 
 from agents.learner import LearnerAgent
 from agents.prompt_sets import prompts_in
+from bench.contender_process import Told, leave, tell, told
 from bench.stages import Call, stage_of
 from config.seed_trees import seed_trees
-from config.settings import KafkaSettings, Settings, WorkerSettings
+from config.settings import Settings
 from streams.rules import Rules
 from streams.scoring import compile_tree
 
@@ -115,7 +115,7 @@ async def run(settings: Settings, events: int) -> dict[str, object]:
     thread."""
     trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
     decides = Rules(prompts=prompts_in(None))
-    agent = LearnerAgent(settings, decides, lambda: trees, _leave, settings.kafka.partitions)
+    agent = LearnerAgent(settings, decides, lambda: trees, leave, settings.kafka.partitions)
     await agent.start()
     while not (first := agent.counts.total()):
         await asyncio.sleep(_POLL_SECONDS)
@@ -131,31 +131,10 @@ async def run(settings: Settings, events: int) -> dict[str, object]:
     }
 
 
-def _leave(error: BaseException) -> None:
-    sys.stderr.write(f"the worker left: {error!r}\n")
-    os._exit(1)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bootstrap", required=True)
-    parser.add_argument("--app-id", required=True)
-    parser.add_argument("--events", type=int, required=True)
-    args = parser.parse_args()
-    os.sched_setaffinity(0, {0})
-    settings = Settings(
-        _env_file=None,
-        kafka=KafkaSettings(bootstrap_servers=args.bootstrap, partitions=1),
-        worker=WorkerSettings(app_id=args.app_id),
-    )
-    asyncio.run(_run_and_leave(settings, args.events))
-
-
-async def _run_and_leave(settings: Settings, events: int) -> None:
-    sys.stdout.write(json.dumps(await run(settings, events)) + "\n")
-    sys.stdout.flush()
+async def _run_and_leave(told: Told) -> None:
+    tell(json.dumps(await run(told.settings, told.events)))
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(_run_and_leave(told()))

@@ -9,16 +9,15 @@ machine, so a regression shows in them that hides in the times.
 from __future__ import annotations
 
 import gc
-import json
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import islice
 
+from bench.contender_process import Told, said_by, started
 from bench.feed import feed
-from bench.measured_kafka import measured_kafka, pin_broker, settings_for
+from bench.measured_kafka import PARTITIONS, measured_kafka, pin_broker, settings_for
 from bench.meters import Stopwatch, opcodes, seconds
 from bench.pictures import draw_stages
 from bench.stages import STAGES
@@ -76,12 +75,10 @@ def worker_us(events: int) -> tuple[ByStage, ByStage]:
         for number in range(_WORKERS):
             app_id = f"bench-stages-{number}"
             settings_for(kafka.bootstrap, app_id)
-            command = [sys.executable, "-m", "bench.sampled_worker", "--app-id", app_id]
-            command += ["--bootstrap", kafka.bootstrap, "--events", str(sent)]
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, text=True, check=True, timeout=120
-            )
-            run = json.loads(done.stdout.splitlines()[-1])
+            with started(
+                Told("sampled", kafka.bootstrap, app_id, PARTITIONS, sent, core=0)
+            ) as process:
+                run = said_by(process)
             for found, more in ((stages, run["stages"]), (threads, run["threads"])):
                 for name, used in more.items():
                     found[name] += used
