@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
-from bench.whole_topic import whole_topic
+from faults.committed_records import committed
 from schemas.topics import DECISIONS
 
 
@@ -19,7 +19,7 @@ def assert_same_decisions(bootstrap: str, partitions: int, runs: int) -> str:
     Raises:
         SystemExit: if one is not.
     """
-    topic = whole_topic(bootstrap, DECISIONS, partitions)
+    topic = committed(bootstrap, DECISIONS, range(partitions))
     return digest_of_runs((mark(message.value() or b"") for message in topic), runs)
 
 

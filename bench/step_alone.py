@@ -14,9 +14,9 @@ from itertools import chain
 from agents.full_collections import collect_now_and_not_later
 from bench.contender_process import Clock, Run, Told, tell, told
 from bench.results_agree import digest, mark
-from bench.whole_topic import whole_topic
 from config.prompts import read_prompt_set
 from config.seed_trees import seed_trees
+from faults.committed_records import committed
 from schemas.contract import encode
 from schemas.topics import EVENTS
 from streams.batch import Batch, Source, process
@@ -72,7 +72,7 @@ def records_of(told: Told) -> list[Record]:
             message.value() or b"",
             datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
         )
-        for message in whole_topic(told.bootstrap, EVENTS, told.partitions)
+        for message in committed(told.bootstrap, EVENTS, range(told.partitions))
     )
     return [record for record, _ in zip(found, range(told.events), strict=False)]
 

@@ -10,8 +10,8 @@ from agents.partition_tables import POSITION_KEY
 from bench.contender_process import CONTENDERS, Run, Told, run_of, started
 from bench.feed import feed
 from bench.results_agree import assert_same_decisions
-from bench.whole_topic import whole_topic
 from config.settings import Settings
+from faults.committed_records import committed
 from schemas.topics import EVENTS, TABLES, changelog
 from simulation.classroom import simulate
 
@@ -44,7 +44,7 @@ def test_they_decide_alike(fresh_kafka: Settings) -> None:
 
 def latest(told: Told, topic: str) -> dict[bytes, bytes | None]:
     """By key, what a changelog says last."""
-    messages = whole_topic(told.bootstrap, topic, told.partitions)
+    messages = committed(told.bootstrap, topic, range(told.partitions))
     return {message.key() or b"": message.value() for message in messages}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -17,16 +17,7 @@ T = TypeVar("T")
 
 def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[int, list[Message]]:
     """Every committed record by partition, from the beginning to where each ends now, or beyond."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "log-oracle",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-        }
-    )
+    consumer = _from_the_beginning(bootstrap)
     found: dict[int, list[Message]] = {p: [] for p in range(partitions)}
     consumer.assign([TopicPartition(topic, p, 0) for p in found])
     ended: set[int] = set()
@@ -43,6 +34,43 @@ def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[i
     finally:
         consumer.close()
     return found
+
+
+def committed(bootstrap: str, topic: str, partitions: Iterable[int]) -> Iterator[Message]:
+    """Those that `committed_records` gives of a topic that nobody writes to any more, one by one:
+    partitions mixed, each in order.
+
+    Raises:
+        confluent_kafka.KafkaException: Kafka or the topic is not there.
+    """
+    consumer = _from_the_beginning(bootstrap)
+    open_ = set(partitions)
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in open_])
+    try:
+        while open_:
+            for message in consumer.consume(1000, timeout=0.1):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.name() == "_PARTITION_EOF":
+                    open_.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+
+
+def _from_the_beginning(bootstrap: str) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "log-oracle",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
 
 
 def lag(settings: Settings) -> int:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message
 
 from agents.partition_tables import POSITION_KEY
 from agents.prompt_sets import prompts_in
@@ -18,6 +18,7 @@ from agents.topics import DEAD_LETTERS, DECISIONS, EVENTS, EXAMPLES, changelog
 from config.seed_trees import seed_trees
 from config.settings import Settings
 from faults import log_oracle
+from faults.committed_records import committed
 from faults.log_oracle import RECORDS, Compared, Difference
 from schemas.contract import encode
 from streams.batch import Batch, Source
@@ -86,29 +87,6 @@ def against_replay(
     return Compared(events, lost, doubled, different)
 
 
-def committed(bootstrap: str, topic: str, partition: int) -> Iterator[Message]:
-    """A partition's committed records, one by one, from its beginning to where it ends now."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "log-oracle",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-        }
-    )
-    consumer.assign([TopicPartition(topic, partition, 0)])
-    try:
-        while True:
-            for message in consumer.consume(1000, timeout=0.1):
-                if message.error() is not None:
-                    return
-                yield message
-    finally:
-        consumer.close()
-
-
 def digest(value: bytes) -> bytes:
     return blake2b(value, digest_size=16).digest()
 
@@ -119,7 +97,7 @@ def _compare(settings: Settings, partition: int, bad: set[tuple[int, int]]) -> A
     letters: dict[str, list[bytes]] = {}
     found: dict[str, dict[str, bytes]] = {topic: {} for topic in RECORDS}
     for topic, digests in found.items():
-        for message in committed(bootstrap, topic, partition):
+        for message in committed(bootstrap, topic, [partition]):
             body = orjson.loads(message.value())
             id_ = body.get("decision_id") or body.get("example_id") or body["dead_letter_id"]
             if topic == DEAD_LETTERS:
@@ -128,7 +106,7 @@ def _compare(settings: Settings, partition: int, bad: set[tuple[int, int]]) -> A
                 twice.append(Difference(topic, id_, f"partition {partition}"))
             digests[id_] = digest(message.value())
     tables = {name: _rows(bootstrap, changelog(app_id, name), partition) for name in TABLE_NAMES}
-    compared = against_replay(committed(bootstrap, EVENTS, partition), found, tables, partition)
+    compared = against_replay(committed(bootstrap, EVENTS, [partition]), found, tables, partition)
     compared.doubled.extend(twice)
     log_oracle._letters_against(bad, letters, compared)
     size = sum(len(key) + len(raw) for rows in tables.values() for key, raw in rows.items())
@@ -146,7 +124,7 @@ def _made(batch: Batch) -> Iterator[Made]:
 
 def _rows(bootstrap: str, topic: str, partition: int) -> dict[str, bytes]:
     rows: dict[str, bytes] = {}
-    for message in committed(bootstrap, topic, partition):
+    for message in committed(bootstrap, topic, [partition]):
         key, value = (message.key() or b"").decode(), message.value()
         if value is None:
             rows.pop(key, None)
