@@ -15,6 +15,7 @@ from schemas.fields import (
     CourseResult,
     Format,
     Integer,
+    Percentage,
     Total,
     UnitScore,
     UserId,
@@ -133,9 +134,7 @@ class Engagement(Contract):
     confidence_score_by_topic: dict[str, UnitScore] = field(default_factory=dict)
     confidence_score_trends: tuple[ConfidenceTrend, ...] = ()
     redo_topics: tuple[str, ...] = ()
-    topic_scores: dict[str, Annotated[float, Field(ge=0, le=100), Meta(ge=0, le=100)]] = field(
-        default_factory=dict
-    )
+    topic_scores: dict[str, Percentage] = field(default_factory=dict)
     PMI: float = 0.0
     skill_scores: dict[str, Annotated[float, Field(ge=0, le=10), Meta(ge=0, le=10)]] = field(
         default_factory=dict

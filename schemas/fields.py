@@ -62,6 +62,9 @@ Text = Annotated[str, StringConstraints(max_length=8000)]
 UnitScore = Annotated[float, Field(ge=0, le=1), Meta(ge=0, le=1)]
 """A score or share, 0–1."""
 
+Percentage = Annotated[float, Field(ge=0, le=100), Meta(ge=0, le=100)]
+"""0–100."""
+
 Rating = Annotated[int, Field(ge=1, le=5), Meta(ge=1, le=5)]
 """A rating on the five-point scale, 1–5."""
 

@@ -14,12 +14,10 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.contract import Contract
-from schemas.fields import Format, LearnerLevel, TreeId, UnitScore, WritingStyle
+from schemas.fields import Format, LearnerLevel, Percentage, TreeId, UnitScore, WritingStyle
 
 WEAKEST_TOPICS = 3
 """How many topics a prompt names at most."""
-
-Percentage = Annotated[float, Field(ge=0, le=100)]
 
 
 class TopicFigure(Contract):
