@@ -20,6 +20,7 @@ from agents.partition_tables import (
     Encoded,
     OwnedTables,
     PartitionTables,
+    encoded,
     position_value,
 )
 from agents.restore import DoesNotGoOn, restore
@@ -32,7 +33,7 @@ from schemas.fields import TreeId
 from streams.batch import Batch, Source, process
 from streams.rules import Rules
 from streams.step import Trees
-from streams.tables import TABLE_NAMES, encode_value
+from streams.tables import TABLE_NAMES
 
 log = structlog.get_logger(__name__)
 
@@ -169,7 +170,7 @@ class PartitionOwner:
         source = Source(self._source.topic, self._source.partition)
         trees = self._trees()
         batch = process(records, self._tables, trees, self._rules, source)
-        changed = _encoded(batch)
+        changed = encoded(batch.tables.changed)
         adoption = self._adoption(batch, trees)
         sent = time.monotonic()
         reached = await asyncio.wait_for(
@@ -224,13 +225,3 @@ class PartitionOwner:
             for key, (raw, _) in changes.items():
                 yield Outgoing(topic, key.encode(), raw)
         yield Outgoing(self._changelog_of["seen"], POSITION_KEY, position_value(position))
-
-
-def _encoded(batch: Batch) -> Encoded:
-    return {
-        table: {
-            key: (None if value is None else encode_value(value), value)
-            for key, value in changes.items()
-        }
-        for table, changes in batch.tables.changed.items()
-    }

@@ -13,12 +13,24 @@ from schemas.behavior import Behavior
 from schemas.engagement import Engagement
 from schemas.errors import InvalidRecord
 from schemas.profile import Profile
-from streams.tables import TABLE_NAMES, TableValue, decode_value
+from streams.tables import TABLE_NAMES, TableValue, decode_value, encode_value
 
 V = TypeVar("V", bound=TableValue)
 
 Encoded = Mapping[str, Mapping[str, tuple[bytes | None, TableValue | None]]]
 """Per table and key: the bytes that the changelog has, and the value that they are."""
+
+
+def encoded(changed: Mapping[str, Mapping[str, TableValue | None]]) -> Encoded:
+    """What a batch has changed, as `OwnedTables.apply` takes it."""
+    return {
+        table: {
+            key: (None if value is None else encode_value(value), value)
+            for key, value in changes.items()
+        }
+        for table, changes in changed.items()
+    }
+
 
 POSITION_KEY = b"position"
 """In the changelog of ``seen``, whose other keys begin with a user id: see `position_value`."""

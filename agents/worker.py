@@ -26,7 +26,7 @@ from schemas.errors import BrokerUnavailable, LeftInDoubt
 from schemas.tree import TreeDocument
 from streams.prompt import PLAIN, Prompts
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_tree, compile_trees
 from streams.step import Trees
 
 log = structlog.get_logger(__name__)
@@ -106,9 +106,7 @@ class CurrentTrees:
     """The version of each tree in force, compiled when it changes."""
 
     def __init__(self) -> None:
-        self._compiled = {
-            tree_id: compile_tree(document) for tree_id, document in seed_trees().items()
-        }
+        self._compiled = compile_trees(seed_trees())
 
     def compiled(self) -> Trees:
         """What the next batch decides with."""

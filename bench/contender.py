@@ -18,7 +18,7 @@ from bench.per_event_agent import PerEventAgent
 from bench.unguarded import all_delivered, take_out_all_guards
 from config.seed_trees import seed_trees
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.step import Trees
 
 _POLL_SECONDS = 0.005
@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.005
 
 async def run(told: Told) -> Run:
     """Starts the contender, waits until it has handled its events, leaves it running."""
-    trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     if told.kind == "per_event":
         return await _per_event(told, trees)
     return await _lists(told, trees)

@@ -22,6 +22,7 @@ from unittest import mock
 
 from agents import disk_tables
 from agents.disk_tables import DiskTables
+from agents.partition_tables import encoded
 from agents.prompt_sets import prompts_in
 from agents.topics import EVENTS, changelog
 from bench.step_cost import LEARNERS
@@ -31,8 +32,8 @@ from simulation.disturbance import routing_key
 from streams.batch import Batch, Source, process
 from streams.decode import Record
 from streams.rules import Rules
-from streams.scoring import compile_tree
-from streams.tables import TABLE_NAMES, MemoryTables, Tables, encode_value
+from streams.scoring import compile_trees
+from streams.tables import TABLE_NAMES, MemoryTables, Tables
 
 _BEFORE = 40_000
 _MEASURED = 9_000
@@ -52,20 +53,10 @@ def main() -> None:
         disk.open("disk-cost")
 
         def onto_disk(batch: Batch, position: int) -> None:
-            changed = {
-                table: {
-                    key: (None if value is None else encode_value(value), value)
-                    for key, value in changes.items()
-                }
-                for table, changes in batch.tables.changed.items()
-            }
-            disk.apply(changed, position, dict.fromkeys(topics, position))
+            disk.apply(encoded(batch.tables.changed), position, dict.fromkeys(topics, position))
 
         def into_memory(batch: Batch, _: int) -> None:
-            for changes in batch.tables.changed.values():
-                for value in changes.values():
-                    if value is not None:
-                        encode_value(value)
+            encoded(batch.tables.changed)
             memory.apply(batch.tables.changed)
 
         gc.disable()
@@ -85,7 +76,7 @@ def main() -> None:
 
 def cpu_us(lines: Sequence[tuple[int, bytes]], tables: Tables, apply: Apply, size: int) -> float:
     """Of an event, through the step and into the tables, in batches of ``size``."""
-    trees = {tree_id: compile_tree(tree) for tree_id, tree in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     rules, source = Rules(prompts=prompts_in(None)), Source(EVENTS, 0)
     now = datetime.now(UTC)
     began = time.thread_time()

@@ -37,7 +37,7 @@ from streams.batch import Source, process
 from streams.decode import Record
 from streams.prompt import Prompts
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables, encode_value
 
 Made = Decision | TreeExample | DeadLetter
@@ -53,7 +53,7 @@ class QuixWorker:
         self._events = told.events
         self._folded = 0
         self._clock = Clock(0)
-        self._trees = {tree_id: compile_tree(tree) for tree_id, tree in seed_trees().items()}
+        self._trees = compile_trees(seed_trees())
         self._rules = Rules(prompts=Prompts(read_prompt_set()))
         self._decoded = MemoryTables()
         self.app = Application(

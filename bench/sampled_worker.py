@@ -32,7 +32,7 @@ from bench.stages import Call, stage_of
 from config.seed_trees import seed_trees
 from config.settings import Settings
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 
 _CLOCK_THREAD_CPUTIME_ID = 3
 _SIGEV_THREAD_ID = 4
@@ -113,7 +113,7 @@ class Clocks:
 async def run(settings: Settings, events: int) -> dict[str, object]:
     """From the first batch to the last: events, seconds, and processor seconds by stage and
     thread."""
-    trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     decides = Rules(prompts=prompts_in(None))
     agent = LearnerAgent(settings, decides, lambda: trees, leave, settings.kafka.partitions)
     await agent.start()

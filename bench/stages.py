@@ -28,7 +28,7 @@ _FUNCTIONS: dict[Call, str] = {
     ("streams/decide.py", "_decision"): "decisions",
     ("schemas/contract.py", "encode"): "encode",
     ("streams/tables.py", "encode_value"): "encode",
-    ("agents/partition_owner.py", "_encoded"): "encode",
+    ("agents/partition_tables.py", "encoded"): "encode",
     ("agents/partition_owner.py", "_outgoing"): "send",
 }
 _FILES = {

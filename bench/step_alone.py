@@ -23,13 +23,13 @@ from streams.batch import Batch, Source, process
 from streams.decode import Record
 from streams.prompt import Prompts
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables, encode_value
 
 
 def step_alone(records: Sequence[Record], batch_records: int) -> Run:
     """The run begins after the first batch, as the worker's does."""
-    trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     rules = Rules(prompts=Prompts(read_prompt_set()))
     tables, source = MemoryTables(), Source(EVENTS, 0)
     marks: list[bytes] = []

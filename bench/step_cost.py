@@ -35,7 +35,7 @@ from streams.delivery_records import (
 )
 from streams.learning import Learning, OnlineTree
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables, encode_value
 
 LEARNERS = 2_000
@@ -87,7 +87,7 @@ def main() -> None:
 
 def run(lines: Iterable[bytes], tables: MemoryTables, first_offset: int) -> Made:
     """Takes the events one by one through the step, and encodes what comes of each."""
-    trees = {tree_id: compile_tree(tree) for tree_id, tree in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     rules = Rules(prompts=prompts_in(None))
     source, now, made = Source(EVENTS, 0), datetime.now(UTC), Made()
     for offset, line in enumerate(lines, first_offset):

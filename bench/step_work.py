@@ -19,7 +19,7 @@ from simulation.disturbance import routing_key
 from streams.batch import Batch, Source, process
 from streams.decode import Record
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.step import Trees
 from streams.tables import MemoryTables, encode_value
 
@@ -55,7 +55,7 @@ def work(
     """Judged by the seed trees unless others are given."""
     records = iter(records)
     batches = list(iter(lambda: list(islice(records, batch)), []))
-    compiled = {tree_id: compile_tree(tree) for tree_id, tree in (trees or seed_trees()).items()}
+    compiled = compile_trees(trees or seed_trees())
     return Work(tables, batches, compiled)
 
 

@@ -12,7 +12,7 @@ from streams.batch import Batch, Source, process
 from streams.decode import Record
 from streams.prompt import Prompts
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_tree, compile_trees
 from streams.step import Trees
 from streams.tables import MemoryTables
 
@@ -37,7 +37,7 @@ class Replay:
         self.tables = MemoryTables()
         self.versions: list[TreeDocument] = list(trees.values())
         self.counts: Counter[str] = Counter()
-        self._trees: Trees = {tree_id: compile_tree(tree) for tree_id, tree in trees.items()}
+        self._trees: Trees = compile_trees(trees)
         self._rules = rules
         self._source = source
         self._learn = learn

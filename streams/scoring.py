@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from schemas.decision import Condition
 from schemas.feature import FEATURE_INDEX
-from schemas.fields import LABELS
+from schemas.fields import LABELS, TreeId
 from schemas.tree import Leaf, TreeDocument
 from streams.wording import Asked, sentence_template
 
@@ -67,6 +68,11 @@ class CompiledTree:
 def compile_tree(document: TreeDocument) -> CompiledTree:
     """Works out everything that a leaf says, so that scoring only has to find the leaf."""
     return CompiledTree(document, _compile(document, 0, (), ()))
+
+
+def compile_trees(documents: Mapping[TreeId, TreeDocument]) -> dict[TreeId, CompiledTree]:
+    """Each of them, by the same id."""
+    return {tree_id: compile_tree(document) for tree_id, document in documents.items()}
 
 
 def score(tree: CompiledTree, features: tuple[float, ...]) -> Score:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from agents import disk_tables
 from agents.disk_tables import DiskTables
-from agents.partition_owner import _encoded
 from agents.partition_tables import (
     POSITION_KEY,
     Encoded,
     OwnedTables,
     PartitionTables,
+    encoded,
     position_value,
 )
 from config.seed_trees import seed_trees
@@ -28,11 +28,11 @@ from simulation.classroom import simulate
 from streams.batch import Source, process
 from streams.decode import Record
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import TABLE_NAMES
 
 TOPICS = {f"app-{name}-changelog": name for name in TABLE_NAMES}
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 NOW = datetime.now(UTC)
 
 
@@ -44,7 +44,9 @@ def in_memory() -> PartitionTables:
 def fold(tables: OwnedTables, events: list[tuple[int, bytes]]) -> Encoded:
     """One committed batch."""
     records = [Record(offset, None, line, NOW) for offset, line in events]
-    changed = _encoded(process(records, tables, TREES, Rules(), Source("learner.events", 0)))
+    changed = encoded(
+        process(records, tables, TREES, Rules(), Source("learner.events", 0)).tables.changed
+    )
     end = events[-1][0] + 1
     tables.apply(changed, end, dict.fromkeys(TOPICS, end))
     return changed

@@ -23,7 +23,7 @@ from schemas.decision import decision_adapter
 from schemas.prompt import version_of
 from simulation.classroom import simulate
 from streams.prompt import PLAIN
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.verification import verify
 
 PACKAGED = read_prompt_set()
@@ -98,7 +98,7 @@ async def test_every_decision_can_be_made_again_whatever_was_edited_meanwhile(
     keys = committed_records(fresh_kafka.kafka.bootstrap_servers, topics.PROMPT_SETS, 1)[0]
     assert {(message.key() or b"").decode() for message in keys} == set(published)
     known = known_prompts([], published.values())
-    trees = {tree_id: compile_tree(tree) for tree_id, tree in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     made = [decision_adapter.validate_python(d) for d in records(fresh_kafka, topics.DECISIONS)]
     assert {decision.prompt_version for decision in made} == set(published)
     for decision in made:

@@ -12,10 +12,10 @@ from config.seed_trees import seed_trees
 from schemas.feature import FEATURES
 from schemas.fields import LABELS, TREE_IDS, TreeId
 from schemas.tree import Branch, TreeDocument
-from streams.scoring import Node, Score, compile_tree, score
+from streams.scoring import Node, Score, compile_trees, score
 
 SEEDS = seed_trees()
-TREES = {tree_id: compile_tree(document) for tree_id, document in SEEDS.items()}
+TREES = compile_trees(SEEDS)
 
 
 def leaves(node: Node) -> list[Score]:

@@ -20,7 +20,7 @@ from simulation.disturbance import event_id_of, routing_key
 from streams.batch import Source, process
 from streams.decode import Record
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import TABLE_NAMES, MemoryTables, encode_value
 
 RECORDS = (topics.DECISIONS, topics.EXAMPLES, topics.DEAD_LETTERS)
@@ -105,7 +105,7 @@ def compared(
 
 def _replayed(log: Mapping[int, list[Message]]) -> Rows:
     expected = Rows({name: {} for name in TABLE_NAMES}, {topic: {} for topic in RECORDS})
-    trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+    trees = compile_trees(seed_trees())
     rules = Rules(prompts=prompts_in(None))
     for partition, messages in log.items():
         tables = MemoryTables()

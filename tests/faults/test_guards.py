@@ -31,7 +31,7 @@ from streams import batch
 from streams.batch import Source, process
 from streams.decode import Record
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables
 
 RATE = 800
@@ -119,7 +119,7 @@ def test_an_offset_folded_once_is_passed_over(monkeypatch: pytest.MonkeyPatch) -
     lines = list(simulate(learners=5, days=150, seed=7))
     now = datetime.now(UTC)
     records = [Record(n, routing_key(line), line, now) for n, line in enumerate(lines)]
-    trees = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+    trees = compile_trees(seed_trees())
 
     def read_twice() -> batch.Batch:
         tables = MemoryTables()

@@ -22,14 +22,14 @@ from streams.batch import Batch, Source, process
 from streams.decode import Record, decode
 from streams.prompt import PLAIN
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables, decode_value, encode_value
 from streams.verification import verify
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 RULES = Rules(decide_on_every_event=True)
 SOURCE = Source(topics.EVENTS, 0)
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 MOST_EVENTS = 8
 
 

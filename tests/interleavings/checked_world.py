@@ -20,7 +20,7 @@ from schemas.topics import DEAD_LETTERS
 from streams.batch import Batch, process
 from streams.decode import Record
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import TABLE_NAMES, MemoryTables
 
 PARTITIONS = 2
@@ -28,7 +28,7 @@ HOME = {user: place % PARTITIONS for place, user in enumerate(USERS)}
 RECORDED_AT = START + timedelta(days=3_650)
 RULES = Rules(horizon=timedelta(days=5), decide_on_every_event=True)
 DOCUMENTS = seed_trees()
-TREES = {tree_id: compile_tree(document) for tree_id, document in DOCUMENTS.items()}
+TREES = compile_trees(DOCUMENTS)
 
 
 class Different(AssertionError):

@@ -29,10 +29,10 @@ from streams.batch import Source, process
 from streams.decode import Record
 from streams.learning import TreeMetrics
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables
 
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 TREE = "primary_classification"
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 

@@ -17,12 +17,12 @@ from streams.batch import Batch, Source, process
 from streams.decode import Record
 from streams.prompt import PLAIN
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables, encode_value
 from streams.verification import verify
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 RULES = Rules()
 SOURCE = Source("learner.events", 0)
 USER = "00000000-0000-4000-8000-000000000000"

@@ -19,10 +19,10 @@ from schemas.fields import MessageDirection
 from schemas.profile import Profile
 from streams.chat_rules import ChatRules, describe
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.step import Learner, Step, step
 
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 CHAT_RULES = ChatRules(load_chat_rules())
 RULES = Rules()
 

@@ -24,9 +24,9 @@ from streams.decide import decide
 from streams.derived_id import derived_id
 from streams.prompt import PLAIN
 from streams.rules import Rules
-from streams.scoring import CompiledTree, compile_tree, score
+from streams.scoring import CompiledTree, compile_tree, compile_trees, score
 
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 VALUES = features(attempts=12, answers_per_day=1.5, recent_score=0.95, hours_since_previous=20)
 KNOWN = {
     "primary_classification": "Fast Tracker",

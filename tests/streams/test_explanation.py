@@ -14,10 +14,10 @@ from schemas.tree import Branch, Leaf, Retraining, TreeDocument
 from streams.decide import decide
 from streams.explanation import explain, sentence
 from streams.rules import Rules
-from streams.scoring import CompiledTree, compile_tree
+from streams.scoring import CompiledTree, compile_tree, compile_trees
 from streams.wording import Asked, bound
 
-SEEDS = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+SEEDS = compile_trees(seed_trees())
 
 
 def tree(*nodes: Branch | Leaf) -> CompiledTree:

@@ -15,11 +15,11 @@ from streams.batch import Batch, Source, process
 from streams.decode import Record
 from streams.derived_id import derived_id
 from streams.rules import Rules
-from streams.scoring import compile_tree
+from streams.scoring import compile_trees
 from streams.tables import MemoryTables, encode_value
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
-TREES = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+TREES = compile_trees(seed_trees())
 USER = "00000000-0000-4000-8000-000000000000"
 LONG_AFTER = datetime(2026, 12, 24, tzinfo=UTC)
 LOG_BEGINS = datetime(2014, 3, 1, 10, tzinfo=UTC)

@@ -23,13 +23,13 @@ from schemas.tree import Retraining, TreeDocument
 from streams.decide import decide
 from streams.prompt import PLACEHOLDERS, Prompts
 from streams.rules import Rules
-from streams.scoring import CompiledTree, compile_tree
+from streams.scoring import CompiledTree, compile_tree, compile_trees
 from streams.verification import verify
 
 PACKAGED = Prompts(read_prompt_set())
 EVERY_EVENT = Rules(decide_on_every_event=True, prompts=PACKAGED)
 
-SEEDS = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+SEEDS = compile_trees(seed_trees())
 PRIMARY = SEEDS["primary_classification"]
 EVENTS = [
     quiz(0.5),

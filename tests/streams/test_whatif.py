@@ -16,12 +16,12 @@ from schemas.fields import LABELS
 from schemas.tree import Branch, Leaf, TreeDocument
 from streams.decide import decide
 from streams.rules import Rules
-from streams.scoring import CompiledTree, compile_tree, score
+from streams.scoring import CompiledTree, compile_tree, compile_trees, score
 from streams.whatif import Transition, whatif
 
 EVERY_EVENT = Rules(decide_on_every_event=True)
 
-SEEDS = {tree_id: compile_tree(document) for tree_id, document in seed_trees().items()}
+SEEDS = compile_trees(seed_trees())
 LOW, HIGH = LABELS["primary_classification"][0], LABELS["primary_classification"][4]
 ANN, BOB, CEM = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(3))
 
