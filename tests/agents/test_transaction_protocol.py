@@ -7,15 +7,17 @@ from io import BytesIO
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import ProducerFenced
 
 from agents.cluster_features import FeaturesRequest_v3, features_of
 from agents.embedded_kafka import EmbeddedKafka
-from agents.topics import CHAT, DECISIONS, EVENTS
+from agents.topics import CHAT, DECISIONS, EVENTS, changelog
 from agents.transaction_protocol import TransactionalProducer, _EndTxnHandler
 from agents.transaction_requests import EndTxn, Produce
 from agents.transactions import Outgoing, PartitionProducer
 from config.settings import Settings
+from doctor.ask_kafka import changelogs
 from faults.committed_records import committed_records
 
 SOURCE = TopicPartition(EVENTS, 0)
@@ -86,6 +88,22 @@ async def test_a_new_owner_fences_both_of_a_partitions_producers(fresh_kafka: Se
         await owner.stop()
     read = committed_records(fresh_kafka.kafka.bootstrap_servers, DECISIONS)[0]
     assert [int(message.value()) for message in read] == [1, 2, 3, 4, 5]
+
+
+async def test_what_is_committed_stands_compressed(fresh_kafka: Settings) -> None:
+    topic = changelog(fresh_kafka.worker.app_id, "engagement")
+    owner = PartitionProducer(fresh_kafka.kafka, fresh_kafka.worker.app_id, SOURCE)
+    admin = AIOKafkaAdminClient(bootstrap_servers=fresh_kafka.kafka.bootstrap_servers)
+    await owner.start()
+    await admin.start()
+    try:
+        await owner.commit(records(topic, range(10_000)))
+        facts = await changelogs(admin, fresh_kafka)
+    finally:
+        await admin.close()
+        await owner.stop()
+    sizes = {(fact.topic, fact.partition): fact.size for fact in facts}
+    assert 0 < sizes[topic, SOURCE.partition] < 10_000 * len(b"key0000") / 2
 
 
 async def test_without_them_it_is_aiokafkas_own_way() -> None:

@@ -46,11 +46,14 @@ def answer(number: int, **changes: Any) -> bytes:
     return json.dumps({**event, **changes}).encode()
 
 
-def send(settings: Settings, values: list[bytes], key: str = USER) -> None:
+def send(
+    settings: Settings, values: list[bytes], key: str = USER, compression: str = "none"
+) -> None:
     producer = Producer(
         {
             "bootstrap.servers": settings.kafka.bootstrap_servers,
             "message.max.bytes": 4_000_000,
+            "compression.type": compression,
         }
     )
     for value in values:
@@ -62,6 +65,11 @@ def records(settings: Settings, topic: str) -> list[dict[str, Any]]:
     kafka = settings.kafka
     partitions = committed_records(kafka.bootstrap_servers, topic, kafka.partitions).values()
     return [orjson.loads(message.value()) for messages in partitions for message in messages]
+
+
+def decided(settings: Settings) -> set[str]:
+    """The events that a decision followed."""
+    return {record["event_id"] for record in records(settings, topics.DECISIONS)}
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -118,13 +126,26 @@ def test_bad_records_become_dead_letters_and_their_neighbours_go_on(
         assert by_raw[raw].reason is reason, name
         assert by_raw[raw].topic == topics.EVENTS, name
         assert by_raw[raw].key == USER.encode(), name
-    answered = {r["event_id"] for r in records(fresh_kafka, topics.DECISIONS)}
-    assert len(answered) == len(BAD) + 1
+    assert len(decided(fresh_kafka)) == len(BAD) + 1
     kafka = fresh_kafka.kafka
     compared = compare_with_replay(
         kafka.bootstrap_servers, kafka.partitions, fresh_kafka.worker.app_id
     )
     compared.assert_exact()
+
+
+def test_an_lms_may_compress_by_each_of_kafkas_codecs(
+    fresh_kafka: Settings, tmp_path: Path
+) -> None:
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+    for number, codec in enumerate(codecs):
+        some = range(10 * number, 10 * number + 10)
+        send(fresh_kafka, [answer(one) for one in some], compression=codec)
+    worker = CommandProcess("worker", fresh_kafka, tmp_path / "worker.log")
+    try:
+        until(lambda: len(decided(fresh_kafka)) == 10 * len(codecs))
+    finally:
+        worker.kill()
 
 
 def test_a_record_sent_twice_counts_once(fresh_kafka: Settings, tmp_path: Path) -> None:
