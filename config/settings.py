@@ -111,7 +111,7 @@ class TrainerSettings(_Section):
         0.01, description="by how much the challenger must be better, in faded accuracy"
     )
     snapshot_examples: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        500, description="examples between two snapshots"
+        2_000, description="examples between two snapshots"
     )
 
 

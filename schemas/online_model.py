@@ -76,8 +76,6 @@ class LeafState:
     error: MeanState
     window: WindowState
     last_split_attempt_at: Finite
-    mc_correct: Weight
-    nb_correct: Weight
     features: dict[str, tuple[ClassValues, ...]] | None
     kind: Literal["leaf"] = "leaf"
 

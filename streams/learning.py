@@ -13,14 +13,13 @@ import sys
 from collections import deque
 from typing import Any, NamedTuple, Self
 
-from river.tree import HoeffdingAdaptiveTreeClassifier
-
 from schemas.errors import InvalidRecord
 from schemas.example import TreeExample
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import LABELS, TreeId
 from schemas.snapshot import RECENT_EXAMPLES, Tally, TreeSnapshot
 from schemas.tree import Retraining, TreeDocument
+from streams.majority_tree import FeatureSplitter, MajorityTree
 from streams.model_codec import decode_model, encode_model
 from streams.prequential import accuracy, faded_accuracy, tallied
 from streams.scoring import compile_tree, score
@@ -239,18 +238,19 @@ class OnlineTree:
         return document
 
 
-def new_model(learning: Learning) -> HoeffdingAdaptiveTreeClassifier:
-    """A river tree that has learned nothing.
+def new_model(learning: Learning) -> MajorityTree:
+    """A tree that has learned nothing.
 
     Majority-class leaves and no bootstrap, so that a document can say all that it knows; never
     river's memory management, which freezes leaves (``max_depth`` bounds the size).
     """
-    return HoeffdingAdaptiveTreeClassifier(
+    return MajorityTree(
         grace_period=learning.grace_period,
         delta=learning.delta,
         tau=learning.tau,
         max_depth=learning.max_depth,
         leaf_prediction="mc",
+        splitter=FeatureSplitter(),
         bootstrap_sampling=False,
         memory_estimate_period=sys.maxsize,
         seed=learning.seed,

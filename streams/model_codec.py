@@ -13,11 +13,8 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from river.proba import Gaussian
 from river.stats import Mean, Var
-from river.tree import HoeffdingAdaptiveTreeClassifier
-from river.tree.nodes.hatc_nodes import AdaLeafClassifier, AdaNumBinaryBranchClass
-from river.tree.splitter import GaussianSplitter
+from river.tree.nodes.hatc_nodes import AdaNumBinaryBranchClass
 
 from schemas.errors import InvalidRecord
 from schemas.feature import FEATURE_INDEX
@@ -30,6 +27,7 @@ from schemas.online_model import (
     model_adapter,
 )
 from streams.drift_window import read_window, write_window
+from streams.majority_tree import FeatureSplitter, MajorityLeaf, MajorityTree, distribution
 
 MAX_MODEL_BYTES = 64 * 1024 * 1024
 
@@ -41,20 +39,19 @@ _COUNTERS = (
     "_n_switch_alternate_trees",
 )
 _LEAF = {
-    *("stats", "depth", "splitter", "splitters", "rng", "drift_detector", "_mean_error"),
-    *("_disabled_attrs", "_last_split_attempt_at", "_mc_correct_weight", "_nb_correct_weight"),
+    *("stats", "depth", "splitter", "splitters", "drift_detector", "_mean_error"),
+    *("_disabled_attrs", "_last_split_attempt_at"),
 }
 _BRANCH = {
     *("stats", "depth", "feature", "threshold", "children"),
     *("drift_detector", "_alternate_tree", "_mean_error"),
 }
 _SPLITTER = {"_min_per_class", "_max_per_class", "_att_dist_per_class", "n_splits"}
-# As river leaves them: without types.
-_new_leaf: Any = AdaLeafClassifier
+# As river leaves it: without types.
 _new_branch: Any = AdaNumBinaryBranchClass
 
 
-def encode_model(model: HoeffdingAdaptiveTreeClassifier) -> bytes:
+def encode_model(model: MajorityTree) -> bytes:
     """The model's whole state, compressed.
 
     Raises:
@@ -73,9 +70,7 @@ def encode_model(model: HoeffdingAdaptiveTreeClassifier) -> bytes:
     return zlib.compress(raw, 6)
 
 
-def decode_model(
-    data: bytes, new: HoeffdingAdaptiveTreeClassifier
-) -> HoeffdingAdaptiveTreeClassifier:
+def decode_model(data: bytes, new: MajorityTree) -> MajorityTree:
     """Fills ``new``, a model that has learned nothing, with the state in ``data``, and returns it.
 
     Raises:
@@ -118,7 +113,7 @@ def _known(node: Any, kind: type, attributes: set[str]) -> None:
 
 
 def _node_state(node: Any) -> LeafState | BranchState:
-    if isinstance(node, AdaLeafClassifier):
+    if isinstance(node, MajorityLeaf):
         return _leaf_state(node)
     _known(node, AdaNumBinaryBranchClass, _BRANCH)
     left, right = node.children
@@ -136,7 +131,7 @@ def _node_state(node: Any) -> LeafState | BranchState:
 
 
 def _leaf_state(leaf: Any) -> LeafState:
-    _known(leaf, AdaLeafClassifier, _LEAF)
+    _known(leaf, MajorityLeaf, _LEAF)
     if leaf._disabled_attrs:
         raise InvalidRecord("model: a leaf with features switched off cannot be written")
     features = None
@@ -148,14 +143,12 @@ def _leaf_state(leaf: Any) -> LeafState:
         error=_mean_state(leaf._mean_error),
         window=read_window(leaf.drift_detector),
         last_split_attempt_at=float(leaf._last_split_attempt_at),
-        mc_correct=leaf._mc_correct_weight,
-        nb_correct=leaf._nb_correct_weight,
         features=features,
     )
 
 
 def _splitter_state(splitter: Any) -> tuple[ClassValues, ...]:
-    _known(splitter, GaussianSplitter, _SPLITTER)
+    _known(splitter, FeatureSplitter, _SPLITTER)
     low, high = splitter._min_per_class, splitter._max_per_class
     return tuple(
         ClassValues(
@@ -178,11 +171,9 @@ def _node(state: LeafState | BranchState, tree: Any) -> Any:
     detector = tree.drift_detector.clone()
     write_window(state.window, detector)
     if isinstance(state, LeafState):
-        leaf = _new_leaf(state.stats, state.depth, tree.splitter, detector, tree._rng)
+        leaf: Any = MajorityLeaf(state.stats, state.depth, tree.splitter, detector)
         leaf._mean_error = _mean(state.error)
         leaf._last_split_attempt_at = state.last_split_attempt_at
-        leaf._mc_correct_weight = state.mc_correct
-        leaf._nb_correct_weight = state.nb_correct
         leaf.splitters = None
         if state.features is not None:
             leaf.splitters = {
@@ -210,18 +201,15 @@ def _feature(name: str) -> str:
     return name
 
 
-def _splitter(classes: tuple[ClassValues, ...], tree: Any) -> GaussianSplitter:
-    splitter: GaussianSplitter = tree.splitter.clone()
+def _splitter(classes: tuple[ClassValues, ...], tree: Any) -> FeatureSplitter:
+    splitter: FeatureSplitter = tree.splitter.clone()
     for values in classes:
         splitter._min_per_class[values.label] = values.low
         splitter._max_per_class[values.label] = values.high
-        gaussian = Gaussian.__new__(Gaussian)
-        # Shared: a generator of its own, never used, would be 2.5 kB for each of them.
-        gaussian.seed, gaussian._rng = None, tree._rng
-        gaussian._var = Var(ddof=1)
-        gaussian._var.mean = _mean(MeanState(values.n, values.mean))
-        gaussian._var._S = values.squares
-        splitter._att_dist_per_class[values.label] = gaussian
+        variance = Var(ddof=1)
+        variance.mean = _mean(MeanState(values.n, values.mean))
+        variance._S = values.squares
+        splitter._att_dist_per_class[values.label] = distribution(variance)
     return splitter
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from river.tree import HoeffdingAdaptiveTreeClassifier
-from river.tree.nodes.hatc_nodes import AdaLeafClassifier, AdaNumBinaryBranchClass
+from river.tree.nodes.hatc_nodes import AdaNumBinaryBranchClass
 
 from schemas.errors import InvalidTree
 from schemas.feature import FEATURE_INDEX
 from schemas.fields import LABELS, TreeId
 from schemas.tree import Branch, Leaf
+from streams.majority_tree import MajorityLeaf
 
 
 def foretold(
@@ -54,7 +55,7 @@ def _append(
     node: Any, tree_id: TreeId, place: str, above: dict[str, float], nodes: list[Branch | Leaf]
 ) -> None:
     weights = _weights(node.stats, tree_id) or above
-    if type(node) is AdaLeafClassifier:
+    if type(node) is MajorityLeaf:
         rule_id = f"{_label(weights)} @{place or 'root'}"
         nodes.append(Leaf(rule_id=rule_id, distribution=weights))
         return

@@ -107,7 +107,17 @@ STATE_ON_DISK = WorkerFault(
     "state-on-disk",
     "kill -9 at each step of a batch and of a take-over, with state on disk instead of in memory",
     asked=10,
-    ways=WORKER_KILLED.ways[:-2],
+    ways=(
+        *WORKER_KILLED.ways[:-3],
+        # The disk has all but what was committed last.
+        Way(
+            (
+                *(f"start a kill committed {_AT_BATCHES}", "ended a"),
+                *("start a kill restoring 1..3", "ended a"),
+            ),
+            rounds=2,
+        ),
+    ),
     together=10,
     on_disk=True,
 )

@@ -1,0 +1,111 @@
+"""river's Hoeffding adaptive tree (Bifet & Gavaldà 2009), for majority-class leaves over numbers.
+
+It grows the same tree, number by number, as ``HoeffdingAdaptiveTreeClassifier`` does with
+``leaf_prediction="mc"`` and without bootstrap. Left out is what river does for other options: a
+naive Bayes judgement of each example, deep copies of each distribution, a random generator in each
+distribution.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from river.base import DriftDetector
+from river.proba import Gaussian
+from river.stats import Mean, Var
+from river.tree import HoeffdingAdaptiveTreeClassifier
+from river.tree.nodes.htc_nodes import LeafMajorityClass
+from river.tree.splitter import GaussianSplitter
+
+_NEVER_DRAWN = random.Random(0)  # noqa: S311  # one for all: river's would be 2.5 kB each
+
+
+class MajorityTree(HoeffdingAdaptiveTreeClassifier):
+    """Whose leaves are `MajorityLeaf`; the splitter is `FeatureSplitter` unless another is set."""
+
+    def _new_leaf(self, initial_stats: Any = None, parent: Any = None) -> MajorityLeaf:
+        return MajorityLeaf(
+            {} if initial_stats is None else initial_stats,
+            0 if parent is None else parent.depth + 1,
+            self.splitter,
+            self.drift_detector.clone(),
+        )
+
+
+class MajorityLeaf(LeafMajorityClass):
+    """`AdaLeafClassifier` of river, as it learns and foretells with majority classes."""
+
+    def __init__(
+        self, stats: dict[str, float], depth: int, splitter: Any, drift_detector: DriftDetector
+    ) -> None:
+        super().__init__(stats, depth, splitter)
+        self.drift_detector = drift_detector
+        self._mean_error = Mean()
+
+    def kill_tree_children(self, tree: Any) -> None:
+        """It has none."""
+
+    def learn_one(  # noqa: PLR0913  # river's
+        self,
+        x: dict[str, float],
+        y: str,
+        *,
+        w: float = 1.0,
+        tree: Any = None,
+        parent: Any = None,
+        parent_branch: Any = None,
+    ) -> None:
+        """Judges itself by the example, takes it in, and looks for a split when it is due."""
+        wrong = 0 if self.stats and max(self.stats, key=self.stats.__getitem__) == y else 1
+        error_before = self._mean_error.get()
+        self.drift_detector.update(wrong)
+        self._mean_error.update(wrong)
+        if self.drift_detector.drift_detected and error_before > self._mean_error.get():
+            self._mean_error = self._mean_error.clone()
+        super().learn_one(x, y, w=w, tree=tree)
+        seen = self.total_weight
+        if seen - self.last_split_attempt_at < tree.grace_period:
+            return
+        if self.depth >= tree.max_depth:
+            self.deactivate()
+            tree._n_inactive_leaves += 1
+            tree._n_active_leaves -= 1
+        elif self.is_active():
+            detector = tree.drift_detector.clone()
+            tree._attempt_to_split(self, parent, parent_branch, drift_detector=detector)
+            self.last_split_attempt_at = seen
+
+    def prediction(self, x: Any, *, tree: Any = None) -> dict[str, float]:
+        """Shares of the labels, the larger the fewer errors the leaf has made of late."""
+        total = sum(self.stats.values())
+        if not total:
+            return {}
+        shares = {label: weight / total for label, weight in self.stats.items()}
+        error = self._mean_error.get()
+        weight = sum(shares.values()) * error * error
+        return {label: share / weight for label, share in shares.items()} if weight else shares
+
+
+class FeatureSplitter(GaussianSplitter):
+    """river's, made quicker: a leaf has one for each feature, with a distribution a label."""
+
+    def clone(
+        self, new_params: dict[str, Any] | None = None, include_attributes: bool = False
+    ) -> FeatureSplitter:
+        """An empty one."""
+        return FeatureSplitter(self.n_splits)
+
+    def update(self, att_val: Any, target_val: Any, w: float) -> None:
+        if target_val not in self._att_dist_per_class:
+            self._att_dist_per_class[target_val] = distribution(Var(ddof=1))
+            self._min_per_class[target_val] = self._max_per_class[target_val] = att_val
+        super().update(att_val, target_val, w)
+
+
+def distribution(variance: Var) -> Gaussian:
+    """With that mean and variance."""
+    gaussian = Gaussian.__new__(Gaussian)
+    gaussian.seed, gaussian._rng = None, _NEVER_DRAWN
+    gaussian._var = variance
+    return gaussian
