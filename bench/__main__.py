@@ -12,6 +12,9 @@ guards    the worker against itself without anything that keeps events from bein
 recovery  from the restart of a worker that was killed to its first decision, with the state of
           many learners, and with a longer event log (bench.recovery)
 delivery  from an event to its delivered decision (bench.delivery_latency)
+trainer   examples learned a second, and how long a new version holds a worker up
+          (bench.trainer_rate)
+replay    `learner replay` over OULAD (bench.replay_rate)
 chat      learners at one gateway (bench.chat_load)
 sinks     against the bulk paths of their stores (bench.sink_rates)
 stages    where an event's time goes, in a worker and in the pure step (bench.stage_profile)
@@ -24,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
 
 from bench.capacity_report import capacity_figures
 from bench.chat_load import chat_load
@@ -33,66 +37,26 @@ from bench.guards_cost import guards_cost
 from bench.measured_kafka import measured_kafka, settings_for
 from bench.partitions_growth import partitions_growth
 from bench.recovery import recovery
+from bench.replay_rate import replay_rate
 from bench.scaling import PARTITIONS, scaling
 from bench.sink_rates import sink_rates
 from bench.stage_profile import stage_profile
+from bench.trainer_rate import trainer_rate
 from bench.worker_contest import contest
 
-PARTS = (
-    "worker",
-    "scaling",
-    "guards",
-    "recovery",
-    "delivery",
-    "chat",
-    "sinks",
-    "stages",
-    "growth",
-    "partitions",
-    "capacity",
-)
 _DELIVERY_SECONDS = 15.0
 _CHAT_SECONDS = 100.0
+_CHAT_PAUSE_SECONDS = 30.0
+_TRAINER_EVENTS = 100_000
 _STAGES_EVENTS = 30_000
 _PARTITIONS_EVENTS = 20_000
-_CHAT_PAUSE_SECONDS = 30.0
 
 
 def main() -> None:
     args = _arguments()
     result: dict[str, object] = {}
     for part in args.only or PARTS:
-        match part:
-            case "worker":
-                result |= throughput(args.events, args.rounds)
-            case "scaling":
-                result |= scaling(args.events // PARTITIONS, args.rounds)
-            case "guards":
-                seconds = args.latency_seconds
-                result |= guards_cost(args.events, args.rounds, args.latency_rate, seconds)
-            case "recovery":
-                result |= recovery(
-                    args.learners_of_state,
-                    args.days_of_state,
-                    args.long_log,
-                    on_disk=args.state_on_disk,
-                )
-            case "delivery":
-                with measured_kafka() as kafka:
-                    settings_for(kafka.bootstrap, DELIVERY_APP_ID)
-                    result |= delivery_latency(kafka.bootstrap, _DELIVERY_SECONDS, args.rounds)
-            case "chat":
-                result |= chat_load(args.learners, _CHAT_SECONDS, _CHAT_PAUSE_SECONDS)
-            case "sinks":
-                result |= sink_rates(args.sink_records, args.rounds)
-            case "stages":
-                result |= stage_profile(_STAGES_EVENTS)
-            case "growth":
-                result |= growth()
-            case "partitions":
-                result |= partitions_growth(_PARTITIONS_EVENTS)
-            case "capacity":
-                result |= capacity_figures()
+        result |= PARTS[part](args)
     print(json.dumps(result))
 
 
@@ -103,7 +67,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turn (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn (3)")
     parser.add_argument(
         "--events", type=int, default=60_000, help="worker, scaling, guards: preloaded (60,000)"
     )
@@ -156,6 +120,34 @@ def throughput(events: int, rounds: int) -> dict[str, object]:
         "cpu_us_per_event_step": found.cpu_us("step"),
         "cpu_us_per_event_step_of_quix": found.cpu_us("step_of_quix"),
     }
+
+
+def _delivery(args: argparse.Namespace) -> dict[str, object]:
+    with measured_kafka() as kafka:
+        settings_for(kafka.bootstrap, DELIVERY_APP_ID)
+        return {**delivery_latency(kafka.bootstrap, _DELIVERY_SECONDS, args.rounds)}
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Mapping[str, object]]] = {
+    "worker": lambda args: throughput(args.events, args.rounds),
+    "scaling": lambda args: scaling(args.events // PARTITIONS, args.rounds),
+    "guards": lambda args: guards_cost(
+        args.events, args.rounds, args.latency_rate, args.latency_seconds
+    ),
+    "recovery": lambda args: recovery(
+        args.learners_of_state, args.days_of_state, args.long_log, on_disk=args.state_on_disk
+    ),
+    "delivery": _delivery,
+    "trainer": lambda args: trainer_rate(_TRAINER_EVENTS, args.rounds),
+    "replay": lambda args: replay_rate(args.rounds),
+    "chat": lambda args: chat_load(args.learners, _CHAT_SECONDS, _CHAT_PAUSE_SECONDS),
+    "sinks": lambda args: sink_rates(args.sink_records, args.rounds),
+    "stages": lambda _: stage_profile(_STAGES_EVENTS),
+    "growth": lambda _: growth(),
+    "partitions": lambda _: partitions_growth(_PARTITIONS_EVENTS),
+    "capacity": lambda _: capacity_figures(),
+}
+"""By name, what runs it."""
 
 
 if __name__ == "__main__":

@@ -26,7 +26,10 @@ def feed(bootstrap: str, events: Iterable[bytes]) -> int:
 
 def send(bootstrap: str, records: Iterable[Keyed]) -> int:
     """How many were sent; all of them are there when it returns."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
+    # Idempotent, so that what is tried again keeps its place in the order.
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "linger.ms": 20, "enable.idempotence": True}
+    )
     sent = 0
     for sent, record in enumerate(records, 1):  # noqa: B007  # the last one is the count
         while True:

@@ -48,6 +48,7 @@ def replay(
 
     Exit code 0 only if every line is accounted for: folded, a repeat, or a dead letter.
     """
+    from agents.full_collections import not_while_restoring  # noqa: PLC0415
     from agents.prompt_sets import prompts_in  # noqa: PLC0415
     from agents.worker import rules  # noqa: PLC0415
     from config.seed_trees import seed_trees  # noqa: PLC0415
@@ -63,6 +64,7 @@ def replay(
         Source(source, 0),
         _learn(settings) if learn else None,
     )
+    not_while_restoring()  # each would look at every learner so far
     lines = decisions = examples = 0
     with (
         open_lines(source) as read,
