@@ -29,6 +29,7 @@ from cli import (
     responder,
     retrain,
     schemas,
+    send,
     settings,
     simulate,
     sink,
@@ -82,6 +83,7 @@ def learner(
 
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.command("send")(send.send)
 app.command("replay")(replay.replay)
 app.command("worker")(worker.worker)
 app.command("trainer")(trainer.trainer)

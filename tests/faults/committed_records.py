@@ -16,7 +16,11 @@ T = TypeVar("T")
 
 
 def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[int, list[Message]]:
-    """Every committed record by partition, from the beginning to where each ends now, or beyond."""
+    """Every committed record by partition, from the beginning to where each ends now, or beyond.
+
+    Raises:
+        confluent_kafka.KafkaException: Kafka or the topic is not there.
+    """
     consumer = _from_the_beginning(bootstrap)
     found: dict[int, list[Message]] = {p: [] for p in range(partitions)}
     consumer.assign([TopicPartition(topic, p, 0) for p in found])
@@ -27,9 +31,9 @@ def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[i
         while len(ended) < partitions:
             for message in consumer.consume(1000, timeout=0.1):
                 partition = message.partition()
-                if message.error() is None:
+                if _is_record(message):
                     found[partition].append(message)
-                if message.error() is not None or message.offset() + 1 >= ends[partition]:
+                if not _is_record(message) or message.offset() + 1 >= ends[partition]:
                     ended.add(partition)
     finally:
         consumer.close()
@@ -49,15 +53,26 @@ def committed(bootstrap: str, topic: str, partitions: Iterable[int]) -> Iterator
     try:
         while open_:
             for message in consumer.consume(1000, timeout=0.1):
-                error = message.error()
-                if error is None:
+                if _is_record(message):
                     yield message
-                elif error.name() == "_PARTITION_EOF":
-                    open_.discard(message.partition())
                 else:
-                    raise KafkaException(error)
+                    open_.discard(message.partition())
     finally:
         consumer.close()
+
+
+def _is_record(message: Message) -> bool:
+    """Or else the end of a partition.
+
+    Raises:
+        confluent_kafka.KafkaException: it is neither, but an error.
+    """
+    error = message.error()
+    if error is None:
+        return True
+    if error.name() != "_PARTITION_EOF":
+        raise KafkaException(error)
+    return False
 
 
 def _from_the_beginning(bootstrap: str) -> Consumer:

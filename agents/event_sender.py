@@ -1,0 +1,81 @@
+"""Puts events on ``learner.events`` as an LMS does: for a first try, or to load what was before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer
+
+from agents.broker_errors import broker_errors
+from agents.kafka_client import choose_partition, connection
+from agents.topic_admin import partition_counts
+from config.settings import Settings
+from schemas.errors import BrokerUnavailable, RejectedEvent
+from schemas.topics import EVENTS
+from streams.decode import Record, decode
+from streams.rules import Rules
+
+_LINGER_MS = 20
+_BATCH_BYTES = 512 * 1024
+_ON_THE_WAY = 10_000
+"""Events, before Kafka is waited for."""
+
+
+class Sent(NamedTuple):
+    """``sent``: Kafka has them. ``refused``: they are no events, so nothing was sent."""
+
+    sent: int
+    refused: int
+
+
+async def send_events(
+    settings: Settings,
+    rules: Rules,
+    lines: Iterable[bytes],
+    on_refused: Callable[[int, RejectedEvent], object],
+) -> Sent:
+    """Each line that a worker would take, in order, with its learner as key.
+
+    Args:
+        on_refused: is told a line's number, from 1, and what is wrong with it.
+
+    Raises:
+        BrokerUnavailable: Kafka or the topic is not there, or went away: what was sent before may
+            be there already. Sent again, it counts as a repeat.
+    """
+    if EVENTS not in await partition_counts(settings.kafka):
+        raise BrokerUnavailable(f"topic {EVENTS} is not there: run `learner topics create`")
+    sent = refused = 0
+    on_the_way: list[asyncio.Future[object]] = []
+    producer = AIOKafkaProducer(
+        **connection(settings.kafka),
+        enable_idempotence=True,
+        compression_type="zstd",
+        linger_ms=_LINGER_MS,
+        max_batch_size=_BATCH_BYTES,
+        max_request_size=2 * rules.max_event_bytes,
+        partitioner=choose_partition(settings.kafka),
+    )
+    with broker_errors(settings.kafka):
+        try:
+            await producer.start()
+            for number, line in enumerate(lines, 1):
+                try:
+                    event = decode(Record(number, None, line, datetime.now(UTC)), rules)
+                except RejectedEvent as rejected:
+                    refused += 1
+                    on_refused(number, rejected)
+                    continue
+                key = event.user_id.encode()
+                on_the_way.append(await producer.send(EVENTS, line, key))
+                sent += 1
+                if len(on_the_way) == _ON_THE_WAY:
+                    await asyncio.gather(*on_the_way)
+                    on_the_way.clear()
+            await asyncio.gather(*on_the_way)
+        finally:
+            await producer.stop()
+    return Sent(sent, refused)
