@@ -20,9 +20,6 @@ from agents.partition_tables import (
 )
 from streams.tables import TABLE_NAMES, TableValue, decode_value
 
-MOST_DECODED = 4_000
-"""Values of each table that are kept decoded: some 10 kB each with full windows."""
-
 _RESTORED_AT_ONCE = 2_000
 _PREFIX = {name: name[:1].encode() for name in TABLE_NAMES}
 
@@ -31,10 +28,12 @@ class DiskTables(OwnedTables):
     """
     Args:
         changelogs: table by changelog topic.
+        decoded_values: of each table, that are kept decoded.
     """
 
-    def __init__(self, folder: Path, changelogs: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, changelogs: Mapping[str, str], decoded_values: int) -> None:
         self._folder = folder
+        self._decoded_values = decoded_values
         self._topics = {table: topic for topic, table in changelogs.items()}
         self._state: PartitionState | None = None
         self._decoded: dict[str, dict[str, TableValue]] = {name: {} for name in TABLE_NAMES}
@@ -116,5 +115,5 @@ class DiskTables(OwnedTables):
         known.pop(key, None)
         if value is not None:
             known[key] = value
-            if len(known) > MOST_DECODED:
+            if len(known) > self._decoded_values:
                 del known[next(iter(known))]

@@ -124,7 +124,7 @@ class PartitionOwner:
         from agents.disk_tables import DiskTables  # noqa: PLC0415  # RocksDB is an extra
 
         folder = worker.state_folder / worker.app_id / str(self._source.partition)
-        return DiskTables(folder, self._changelogs)
+        return DiskTables(folder, self._changelogs, worker.decoded_values)
 
     async def _belongs_to(self) -> str | None:
         """What state on disk must come from; in memory nothing was there before."""

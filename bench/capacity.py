@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from agents.disk_tables import MOST_DECODED
 from agents.topics import topic_specs
 from bench.measured_costs import MeasuredCosts
 from config.settings import KafkaSettings, WorkerSettings
@@ -227,7 +226,12 @@ def state(costs: MeasuredCosts, load: Load, plan: Workers) -> State:
     bytes_, records = (load.learners * each for each in state_of_a_learner(costs, load))
     decoded = load.learners * _values(load) * costs.decoded_bytes_per_value / plan.processes
     partitions = plan.partitions / plan.processes
-    cached = partitions * _DECODED_TABLES * MOST_DECODED * costs.decoded_bytes_per_value
+    cached = (
+        partitions
+        * _DECODED_TABLES
+        * WorkerSettings().decoded_values
+        * costs.decoded_bytes_per_value
+    )
     raw = (bytes_ + records * costs.memory_bytes_per_record) / plan.processes
     restore = max(records / costs.restore_records_per_s, bytes_ / costs.restore_bytes_per_s)
     return State(
@@ -241,11 +245,13 @@ def state(costs: MeasuredCosts, load: Load, plan: Workers) -> State:
 
 def log_bytes_per_event(costs: MeasuredCosts) -> float:
     """Of an event of the LMS, what is kept for the retention: itself, its decisions, each as
-    delivered and twice on ``facilitator.log``, with its acknowledgement and what that adds."""
+    delivered and twice on ``facilitator.log``, with its acknowledgement and what that adds. What we
+    write ourselves is divided by its compression."""
     more, over = costs.strategies_per_event, costs.record_overhead_bytes
     kept = (1 + more) * (costs.event_bytes + over)
-    delivered = 3 * (costs.delivery_bytes + over) + (costs.event_bytes + over)
-    return kept + costs.decisions_per_event * (costs.decision_bytes + over + delivered)
+    acknowledged = costs.event_bytes + over
+    made = (costs.decision_bytes + over + 3 * (costs.delivery_bytes + over)) / costs.compression
+    return kept + costs.decisions_per_event * (made + acknowledged)
 
 
 def written_bytes_per_event(costs: MeasuredCosts) -> float:
@@ -254,20 +260,21 @@ def written_bytes_per_event(costs: MeasuredCosts) -> float:
     tables = (1 + costs.strategies_per_event) * costs.changelog_bytes_per_event
     pending = costs.decisions_per_event * (costs.delivery_bytes + 2 * costs.record_overhead_bytes)
     examples = costs.examples_per_event * (costs.example_bytes + costs.record_overhead_bytes)
-    return log_bytes_per_event(costs) + tables + pending + examples
+    return log_bytes_per_event(costs) + (tables + pending + examples) / costs.compression
 
 
 def disk(costs: MeasuredCosts, load: Load, partitions: int) -> Disk:
-    """Changelogs = copies x (state / (1 - 0.2) + segments that are still written to).
+    """Changelogs = copies x (state / compression / (1 - 0.2) + segments that are still written to).
 
     Kafka compacts once a fifth is old, and no segment that is still open: 64 MB or ten minutes of
-    each table and partition. Written a day = copies x events folded a day x bytes an event. Log =
-    copies x events a day x `log_bytes_per_event` x days of retention.
+    each table and partition. Written a day = copies x events folded a day x bytes an event /
+    compression. Log = copies x events a day x `log_bytes_per_event` x days of retention.
     """
     events_per_s = folded(costs, load.mean_events_per_s)
-    written_per_s = events_per_s * costs.changelog_bytes_per_event
+    written_per_s = events_per_s * costs.changelog_bytes_per_event / costs.compression
     opened = min(partitions * len(TABLE_NAMES) * _SEGMENT_BYTES, written_per_s * _SEGMENT_SECONDS)
-    kept = load.learners * state_of_a_learner(costs, load)[0] / (1 - _DIRTY_SHARE)
+    state_bytes = load.learners * state_of_a_learner(costs, load)[0] / costs.compression
+    kept = state_bytes / (1 - _DIRTY_SHARE)
     log = load.mean_events_per_s * log_bytes_per_event(costs) * _DAY_SECONDS * load.retention_days
     return Disk(
         changelog_bytes=load.replication * (kept + opened),

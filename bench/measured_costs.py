@@ -50,6 +50,7 @@ class MeasuredCosts:
     seen_bytes_per_event: float
     event_bytes: float
     changelog_bytes_per_event: float
+    compression: float
     decisions_per_event: float
     strategies_per_event: float
     decision_bytes: float

@@ -15,10 +15,12 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
+from aiokafka.codec import zstd_encode
 
+from agents.partition_tables import encoded
 from agents.prompt_sets import prompts_in
 from agents.topics import EVENTS
 from config.seed_trees import seed_trees
@@ -36,7 +38,7 @@ from streams.delivery_records import (
 from streams.learning import Learning, OnlineTree
 from streams.rules import Rules
 from streams.scoring import compile_trees
-from streams.tables import MemoryTables, encode_value
+from streams.tables import MemoryTables
 
 LEARNERS = 2_000
 _BEFORE = 100_000
@@ -54,7 +56,7 @@ class Made:
         self.examples: list[TreeExample] = []
         self.event_bytes = self.changelog_records = self.changelog_bytes = 0
         self.decisions = self.decision_bytes = self.example_bytes = 0
-        self.strategies = self.delivery_bytes = 0
+        self.strategies = self.delivery_bytes = self.compressed_bytes = 0
 
     def figures(self) -> dict[str, object]:
         events = len(self.seconds)
@@ -65,6 +67,9 @@ class Made:
             "event_bytes": round(self.event_bytes / events),
             "changelog_records_per_event": round(self.changelog_records / events, 2),
             "changelog_bytes_per_event": round(self.changelog_bytes / events),
+            "compression": round(
+                (self.changelog_bytes + self.decision_bytes) / self.compressed_bytes, 1
+            ),
             "decisions_per_event": round(self.decisions / events, 2),
             "decision_bytes": round(self.decision_bytes / max(1, self.decisions)),
             "delivery_bytes": round(self.delivery_bytes / max(1, self.decisions)),
@@ -94,19 +99,21 @@ def run(lines: Iterable[bytes], tables: MemoryTables, first_offset: int) -> Made
         record = Record(offset, routing_key(line), line, now)
         began = time.thread_time()
         batch = process((record,), tables, trees, rules, source)
-        states = [
-            (key, encode_value(value))
-            for changes in batch.tables.changed.values()
-            for key, value in changes.items()
-            if value is not None
-        ]
+        changes = encoded(batch.tables.changed)
         decisions = [encode(decision) for decision in batch.decisions]
         examples = [encode(example) for example in batch.examples]
         made.seconds.append(time.thread_time() - began)
         tables.apply(batch.tables.changed)
         made.event_bytes += len(line)
-        made.changelog_records += len(states)
-        made.changelog_bytes += sum(len(key) + len(raw) for key, raw in states)
+        tables_bytes = [
+            [key.encode() + raw for key, (raw, _) in table.items() if raw is not None]
+            for table in changes.values()
+        ]
+        made.changelog_records += sum(map(len, tables_bytes))
+        made.changelog_bytes += sum(map(len, chain.from_iterable(tables_bytes)))
+        # As the worker's producer does it: what a topic gets of a batch, as one.
+        topics_bytes = [b"".join(raws) for raws in (*tables_bytes, decisions) if raws]
+        made.compressed_bytes += sum(len(zstd_encode(raw)) for raw in topics_bytes)
         made.decisions += len(decisions)
         made.decision_bytes += sum(map(len, decisions))
         for raw in decisions:

@@ -80,6 +80,11 @@ class WorkerSettings(_Section):
     state_folder: Path | None = Field(
         None, description="keeps learners' state on disk, in this folder; in memory, if not given"
     )
+    decoded_values: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
+        4_000,
+        description="with a state folder: so many values of each of three tables and of each "
+        "partition are kept decoded, some 10 kB each; others are read from disk",
+    )
     transaction_wait_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         150.0, description="how long one transaction may wait for Kafka before the worker exits"
     )

@@ -60,11 +60,8 @@ def values(tables: OwnedTables, keys: dict[str, set[str]]) -> dict[str, Any]:
     }
 
 
-def test_they_hold_what_tables_in_memory_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(disk_tables, "MOST_DECODED", 5)  # most are read from disk
-    memory, disk = in_memory(), DiskTables(tmp_path, TOPICS)
+def test_they_hold_what_tables_in_memory_hold(tmp_path: Path) -> None:
+    memory, disk = in_memory(), DiskTables(tmp_path, TOPICS, 5)  # most are read from disk
     disk.open("x")
     keys: dict[str, set[str]] = {name: set() for name in TABLE_NAMES}
     events = list(enumerate(islice(simulate(learners=20, days=60, seed=3), 2_000)))
@@ -87,7 +84,7 @@ def test_what_is_restored_in_part_goes_on_from_there(
 ) -> None:
     monkeypatch.setattr(disk_tables, "_RESTORED_AT_ONCE", 2)
     topic = "app-seen-changelog"
-    disk = DiskTables(tmp_path, TOPICS)
+    disk = DiskTables(tmp_path, TOPICS, 4_000)
     disk.open("x")
     disk.restore("seen", b"u|1|0", b"12345678", 4)
     disk.restore("seen", b"position", b"40", 5)
@@ -118,7 +115,7 @@ def test_whenever_it_is_killed_the_changelogs_make_up_for_what_is_missing(commit
     topic = "app-seen-changelog"
     log: list[tuple[bytes, bytes | None]] = []
     with tempfile.TemporaryDirectory() as folder:
-        disk = DiskTables(Path(folder), TOPICS)
+        disk = DiskTables(Path(folder), TOPICS, 4_000)
         _restored(disk, log, topic)
         for pages, what in commits:
             first = len(log)

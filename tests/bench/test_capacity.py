@@ -56,6 +56,7 @@ ROUND = replace(
     seen_bytes_per_event=8,
     event_bytes=240,
     changelog_bytes_per_event=8_000,
+    compression=4,
     decisions_per_event=0.5,
     strategies_per_event=0.25,
     decision_bytes=3_940,
@@ -144,20 +145,20 @@ def test_few_learners_are_all_decoded_on_disk_too() -> None:
 
 
 def test_what_an_event_leaves_by_hand() -> None:
-    delivered = 3 * (1_940 + 60) + (240 + 60)
-    assert log_bytes_per_event(ROUND) == 1.25 * 300 + 0.5 * (4_000 + delivered) == 5_525
+    made = (4_000 + 3 * (1_940 + 60)) / 4
+    assert log_bytes_per_event(ROUND) == 1.25 * 300 + 0.5 * (made + 300) == 1_775
     changelogs = 1.25 * 8_000 + 0.5 * (1_940 + 2 * 60)
-    assert written_bytes_per_event(ROUND) == 5_525 + changelogs + 0.2 * 1_000 == 16_755
+    assert written_bytes_per_event(ROUND) == 1_775 + (changelogs + 0.2 * 1_000) / 4 == 4_582.5
 
 
 def test_disk_by_hand() -> None:
-    """1,250/s x 8 kB for ten minutes are more than the open segments of 12 x 4 logs."""
-    opened = 12 * 4 * 64 * 2**20
+    """12 x 4 open segments of 64 MB would be more than 1,250/s x 2 kB in ten minutes."""
+    opened = 1_250 * 2_000 * 600
     assert disk(ROUND, LOAD, 12) == pytest.approx(
         Disk(
-            changelog_bytes=3 * (864_000 * 69_800 / 0.8 + opened),
-            changelog_written_bytes_per_day=3 * 1_250 * 8_000 * 86_400,
-            log_bytes=3 * 1_000 * 5_525 * 86_400 * 10,
+            changelog_bytes=3 * (864_000 * 69_800 / 4 / 0.8 + opened),
+            changelog_written_bytes_per_day=3 * 1_250 * 2_000 * 86_400,
+            log_bytes=3 * 1_000 * 1_775 * 86_400 * 10,
         )
     )
 
@@ -166,10 +167,10 @@ def test_brokers_by_hand() -> None:
     found = brokers(ROUND, LOAD, PLAN)
     # 10,000/s x 200 µs are 2 cores; 2 x 960/s x 2.5 ms are 4.8; x (1 + 2 x 0.5), of 4 each
     assert found.by_cpu == 3
-    assert found.by_write == 2  # 8,000/s x 16,755 x 3 = 402 MB/s of 250
-    assert found.by_disk == 30  # 0.24 TB of changelogs, 14.3 of log, of 0.5 each
+    assert found.by_write == 1  # 8,000/s x 4,582 x 3 = 110 MB/s of 250
+    assert found.by_disk == 10  # 0.06 TB of changelogs, 4.6 of log, of 0.5 each
     assert found.by_partition_copies == 1  # 14 topics x 12 x 3 = 504
-    assert found.needed == 30
+    assert found.needed == 10
 
 
 def test_there_are_as_many_brokers_as_copies() -> None:
