@@ -5,21 +5,19 @@ change has a test that shows what happens without it (``tests/agents/test_aiokaf
    transactional producer for good (``producer/sender.py``, `_find_coordinator`).
 2. Where no connection can be made the next try waits; aiokafka goes by ``retry_backoff_ms``, which
    is short here for the sake of latency, and writes 1,800 lines a second meanwhile.
-3. A connection that uvloop has closed already is a lost one. uvloop says so by a ``RuntimeError``,
-   aiokafka expects an ``OSError``: its task that keeps the metadata dies of the other, and whoever
-   waits for metadata waits for ever. For every client of the process, from the import on.
+
+A third one is `client.closed_connections`, which the client for others needs too.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
+
+import client.closed_connections  # noqa: F401  # mends every connection of the process
 
 AWAY_PAUSE_SECONDS = 0.2
 
@@ -41,21 +39,3 @@ def sit_out_outages(client: AIOKafkaClient) -> None:
         return connection
 
     client.coordinator_lookup, client._get_conn = coordinator_lookup, _get_conn
-
-
-def _lost_if_closed(write: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(write)
-    def written(self: AIOKafkaConnection, *request: Any, **options: Any) -> Any:
-        try:
-            return write(self, *request, **options)
-        except RuntimeError as error:
-            if self._writer is None or not self._writer.transport.is_closing():
-                raise
-            self.close(reason=CloseReason.CONNECTION_BROKEN)
-            raise KafkaConnectionError(str(error)) from error
-
-    return written
-
-
-AIOKafkaConnection.send = _lost_if_closed(AIOKafkaConnection.send)
-AIOKafkaConnection._send_sasl_token = _lost_if_closed(AIOKafkaConnection._send_sasl_token)

@@ -49,6 +49,7 @@ _FILES = {
     "agents/transaction_protocol.py": "send",
     "agents/transaction_requests.py": "send",
     "agents/aiokafka_mends.py": "send",
+    "client/closed_connections.py": "send",
     "agents/learner.py": "faust",
     "agents/faust_mends.py": "faust",
     "agents/partition_owner.py": "other",

@@ -6,6 +6,8 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer
 
+import client.closed_connections  # noqa: F401  # mends every connection of the process
+
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
     """Can be stopped while the broker is away.
