@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
-
 from agents.broker_errors import broker_errors
-from agents.kafka_client import choose_partition, connection
+from agents.kafka_client import choose_partition, idempotent_producer
 from agents.topic_admin import partition_counts
 from config.settings import Settings
 from schemas.errors import BrokerUnavailable, RejectedEvent
@@ -50,9 +48,8 @@ async def send_events(
         raise BrokerUnavailable(f"topic {EVENTS} is not there: run `learner topics create`")
     sent = refused = 0
     on_the_way: list[asyncio.Future[object]] = []
-    producer = AIOKafkaProducer(
-        **connection(settings.kafka),
-        enable_idempotence=True,
+    producer = idempotent_producer(
+        settings.kafka,
         compression_type="zstd",
         linger_ms=_LINGER_MS,
         max_batch_size=_BATCH_BYTES,

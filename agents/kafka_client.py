@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import faust
+from aiokafka import AIOKafkaProducer
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import DefaultPartitioner
 from faust.auth import Credentials
@@ -92,3 +93,13 @@ def committed_reader(kafka: KafkaSettings, *topics: str, **options: Any) -> Cons
     )
     sit_out_outages(consumer._client)
     return consumer
+
+
+def idempotent_producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
+    """A producer whose retries leave no second record; what it delivered, all copies have.
+
+    Not started; ``options`` are aiokafka's own.
+    """
+    made = AIOKafkaProducer(**{**connection(kafka), "enable_idempotence": True, **options})
+    sit_out_outages(made.client)
+    return made

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import ConsumerRecord
 
 from agents.broker_errors import broker_errors
-from agents.kafka_client import connection
+from agents.kafka_client import idempotent_producer
 from agents.topics import DEAD_LETTERS, TABLES, changelog
 from config.settings import Settings
 from schemas.dead_letter import DeadLetter, DeadLetterReason
@@ -36,9 +36,7 @@ class SinkLetters:
     def __init__(self, settings: Settings, store: str) -> None:
         self._settings = settings
         self._store = store
-        self._producer = AIOKafkaProducer(
-            **connection(settings.kafka), enable_idempotence=True, max_request_size=_ROOM_BYTES
-        )
+        self._producer = idempotent_producer(settings.kafka, max_request_size=_ROOM_BYTES)
 
     async def __aenter__(self) -> Self:
         with broker_errors(self._settings.kafka):

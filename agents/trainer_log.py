@@ -8,12 +8,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
-from agents.kafka_client import committed_reader, connection
+from agents.kafka_client import committed_reader, idempotent_producer
 from agents.topic_reader import last_record, partitions_of
 from agents.topics import SNAPSHOTS, TREE_VERSIONS
 from config.settings import Settings
@@ -34,8 +33,8 @@ class TrainerLog:
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
         self._wait = settings.worker.transaction_wait_seconds
-        self._producer = AIOKafkaProducer(
-            **connection(settings.kafka),
+        self._producer = idempotent_producer(
+            settings.kafka,
             transactional_id=f"{settings.worker.app_id}-trainer",
             transaction_timeout_ms=_TRANSACTION_MS,
             max_request_size=_ROOM_BYTES,

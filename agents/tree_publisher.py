@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 
 from agents.broker_errors import broker_errors
-from agents.kafka_client import committed_reader, connection
+from agents.kafka_client import committed_reader, idempotent_producer
 from agents.topic_reader import partitions_of, read_to_end
 from agents.topics import TREE_VERSIONS
 from agents.trainer_log import version_key
@@ -52,7 +52,7 @@ async def publish_edit(
         BrokerUnavailable: Kafka or the topic is not there; the text says if it was sent by then.
     """
     with broker_errors(kafka):
-        async with _version_log(kafka) as log, _producer(kafka) as producer:
+        async with _version_log(kafka) as log, _started_producer(kafka) as producer:
             in_force = log.versions(tree_id)[-1]
             if expect is not None and in_force.version != expect:
                 raise EditRefused(f"not version {expect}, but {_told(in_force)} is in force")
@@ -135,9 +135,8 @@ async def _version_log(kafka: KafkaSettings) -> AsyncIterator[_VersionLog]:
 
 
 @asynccontextmanager
-async def _producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    # Idempotent, so that a retry leaves no second record; it implies that all copies acknowledge.
-    producer = AIOKafkaProducer(**connection(kafka), enable_idempotence=True)
+async def _started_producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = idempotent_producer(kafka)
     try:
         await producer.start()
         yield producer

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from agents.broker_errors import broker_errors
-from agents.kafka_client import choose_partition, connection
+from agents.kafka_client import choose_partition, idempotent_producer
 from config.settings import KafkaSettings
 from schemas.errors import BrokerUnavailable
 from schemas.event import ChatMessage, SessionEnded, SessionStarted
@@ -92,9 +92,8 @@ class EventProducer:
             return self._producer
 
     async def _started(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **connection(self._kafka),
-            enable_idempotence=True,
+        producer = idempotent_producer(
+            self._kafka,
             max_batch_size=_BATCH_BYTES,
             partitioner=choose_partition(self._kafka),
         )
