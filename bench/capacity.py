@@ -200,13 +200,18 @@ def state_of_a_learner(costs: MeasuredCosts, load: Load) -> tuple[float, float]:
     Bytes = profile + behaviour + courses x engagement + what ``seen`` keeps for the horizon (45
     days): 8 of each event, and 44 of each page, of which a day has events / 128, rounded up.
     """
+    values = costs.profile_bytes + costs.behavior_bytes
+    courses = load.courses_per_learner * costs.engagement_bytes
+    ids, pages = _ids_of_a_learner(costs, load)
+    return values + courses + ids, _values(load) + pages
+
+
+def _ids_of_a_learner(costs: MeasuredCosts, load: Load) -> tuple[float, float]:
+    """Bytes in ``seen``, and pages."""
     days = WorkerSettings().horizon_days
     events = folded(costs, load.events_per_learner_per_day)
     pages = days * math.ceil(events / PAGE_IDS)
-    values = costs.profile_bytes + costs.behavior_bytes
-    courses = load.courses_per_learner * costs.engagement_bytes
-    ids = pages * costs.seen_page_bytes + days * events * costs.seen_bytes_per_event
-    return values + courses + ids, _values(load) + pages
+    return pages * costs.seen_page_bytes + days * events * costs.seen_bytes_per_event, pages
 
 
 def _values(load: Load) -> float:
@@ -264,7 +269,8 @@ def written_bytes_per_event(costs: MeasuredCosts) -> float:
 
 
 def disk(costs: MeasuredCosts, load: Load, partitions: int) -> Disk:
-    """Changelogs = copies x (state / compression / (1 - 0.2) + segments that are still written to).
+    """Changelogs = copies x (state / (1 - 0.2) + segments that are still written to), the state
+    divided by the compression but for the ids in ``seen``, which have none.
 
     Kafka compacts once a fifth is old, and no segment that is still open: 64 MB or ten minutes of
     each table and partition. Written a day = copies x events folded a day x bytes an event /
@@ -273,8 +279,9 @@ def disk(costs: MeasuredCosts, load: Load, partitions: int) -> Disk:
     events_per_s = folded(costs, load.mean_events_per_s)
     written_per_s = events_per_s * costs.changelog_bytes_per_event / costs.compression
     opened = min(partitions * len(TABLE_NAMES) * _SEGMENT_BYTES, written_per_s * _SEGMENT_SECONDS)
-    state_bytes = load.learners * state_of_a_learner(costs, load)[0] / costs.compression
-    kept = state_bytes / (1 - _DIRTY_SHARE)
+    ids, _ = _ids_of_a_learner(costs, load)
+    learner = (state_of_a_learner(costs, load)[0] - ids) / costs.compression + ids
+    kept = load.learners * learner / (1 - _DIRTY_SHARE)
     log = load.mean_events_per_s * log_bytes_per_event(costs) * _DAY_SECONDS * load.retention_days
     return Disk(
         changelog_bytes=load.replication * (kept + opened),

@@ -156,7 +156,7 @@ def test_disk_by_hand() -> None:
     opened = 1_250 * 2_000 * 600
     assert disk(ROUND, LOAD, 12) == pytest.approx(
         Disk(
-            changelog_bytes=3 * (864_000 * 69_800 / 4 / 0.8 + opened),
+            changelog_bytes=3 * (864_000 * (23_000 / 4 + 46_800) / 0.8 + opened),
             changelog_written_bytes_per_day=3 * 1_250 * 2_000 * 86_400,
             log_bytes=3 * 1_000 * 1_775 * 86_400 * 10,
         )
@@ -168,7 +168,7 @@ def test_brokers_by_hand() -> None:
     # 10,000/s x 200 µs are 2 cores; 2 x 960/s x 2.5 ms are 4.8; x (1 + 2 x 0.5), of 4 each
     assert found.by_cpu == 3
     assert found.by_write == 1  # 8,000/s x 4,582 x 3 = 110 MB/s of 250
-    assert found.by_disk == 10  # 0.06 TB of changelogs, 4.6 of log, of 0.5 each
+    assert found.by_disk == 10  # 0.17 TB of changelogs, 4.6 of log, of 0.5 each
     assert found.by_partition_copies == 1  # 14 topics x 12 x 3 = 504
     assert found.needed == 10
 
