@@ -239,7 +239,7 @@ def decisions(
         path = decision.thresholds_at_time.path
         because = (f"{c.feature} {c.value:g} {c.operator} {c.threshold:g}" for c in path)
         typer.echo(
-            f"{decision.timestamp:%Y-%m-%d %H:%M}  {decision.decision_label}  "
+            f"{decision.timestamp:%Y-%m-%d %H:%M:%S}  {decision.decision_label}  "
             f"({decision.tree_id} {decision.decision_version}, "
             f"{decision.course_id or 'no course'})\n    because {', '.join(because)}"
         )

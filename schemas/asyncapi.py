@@ -53,7 +53,7 @@ _MESSAGES = {
     ),
     "deadLetter": _Message(
         "dead-letter",
-        "A record that is no valid event, whole, with the reason",
+        "A record that nobody could use, whole, with the reason",
         _UUID,
         "`dead_letter_id`, the same for the same record.",
     ),
@@ -152,9 +152,10 @@ _TOPICS = {
     "deadLetters": _Topic(
         topics.DEAD_LETTERS,
         "deadLetter",
-        "Records of learner.events that were not folded. In the partition that the record was in.",
+        "Events that were not folded, acknowledgements that answer nothing, and records that a "
+        "store refused. In the partition that the record was in.",
         "delete",
-        "Keeps a record that cannot be folded.",
+        "Keeps a record that cannot be used.",
         None,
     ),
     "settledLetters": _Topic(
