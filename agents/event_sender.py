@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import orjson
+
 from agents.broker_errors import broker_errors
 from agents.kafka_client import choose_partition, idempotent_producer
 from agents.topic_admin import partition_counts
@@ -34,11 +36,14 @@ async def send_events(
     rules: Rules,
     lines: Iterable[bytes],
     on_refused: Callable[[int, RejectedEvent], object],
+    *,
+    unchecked: bool = False,
 ) -> Sent:
     """Each line that a worker would take, in order, with its learner as key.
 
     Args:
         on_refused: is told a line's number, from 1, and what is wrong with it.
+        unchecked: sends every line, for a worker to judge; without a key where none can be found.
 
     Raises:
         BrokerUnavailable: Kafka or the topic is not there, or went away: what was sent before may
@@ -61,12 +66,11 @@ async def send_events(
             await producer.start()
             for number, line in enumerate(lines, 1):
                 try:
-                    event = decode(Record(number, None, line, datetime.now(UTC)), rules)
+                    key = _key_in(line) if unchecked else _key_of(number, line, rules)
                 except RejectedEvent as rejected:
                     refused += 1
                     on_refused(number, rejected)
                     continue
-                key = event.user_id.encode()
                 on_the_way.append(await producer.send(EVENTS, line, key))
                 sent += 1
                 if len(on_the_way) == _ON_THE_WAY:
@@ -76,3 +80,17 @@ async def send_events(
         finally:
             await producer.stop()
     return Sent(sent, refused)
+
+
+def _key_of(number: int, line: bytes, rules: Rules) -> bytes:
+    """Raises: RejectedEvent: it is no event."""
+    return decode(Record(number, None, line, datetime.now(UTC)), rules).user_id.encode()
+
+
+def _key_in(line: bytes) -> bytes | None:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    user_id = found.get("user_id") if isinstance(found, dict) else None
+    return user_id.encode() if isinstance(user_id, str) else None

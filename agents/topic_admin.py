@@ -9,7 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from agents.kafka_client import connection
 from agents.topics import TopicSpec, topic_specs
@@ -86,7 +91,10 @@ async def _create(
     for name, code, *message in answer.topic_errors:
         if code and code != _TOPIC_EXISTS:
             said = (message and message[0]) or for_code(code).__name__
-            raise BrokerUnavailable(f"Kafka refused to create topic {name}: {said}")
+            hint = ""
+            if code == InvalidReplicationFactorError.errno:
+                hint = ": start more brokers, or lower LEARNER_KAFKA__REPLICATION"
+            raise BrokerUnavailable(f"Kafka refused to create topic {name}: {said}{hint}")
     # The controller answers before the brokers know: who starts next must find them.
     names = {spec.name for spec in missing}
     async with asyncio.timeout(_REQUEST_MS / 1000):

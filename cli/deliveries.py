@@ -33,6 +33,10 @@ def deliveries(
     With --ack it stands in for the query-strategy service: it prints each decision once, and goes
     on where the group was.
     """
+    if ack and from_beginning:
+        raise typer.BadParameter(
+            "with --ack it goes on where the group was", param_hint="--from-beginning"
+        )
     settings = settings_with_kafka(ctx, kafka__bootstrap_servers=kafka)
     work = _acknowledge(settings.kafka, group) if ack else _look(settings.kafka, from_beginning)
     if run_until_stopped(lambda stop: _reader_left(work, stop)):

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from cli.failures import fail
 from cli.json_lines import open_lines, write_json
-from cli.options import EmbeddedFile, Kafka, settings_of
+from cli.options import EmbeddedFile, KafkaToo, settings_of
 from cli.tree import TreeFiles
 from cli.tree_versions import Compiled, Versions, read_versions
 from config.settings import KafkaSettings
 from schemas.decision import Decision, decision_adapter
 from schemas.errors import InvalidInput, InvalidRecord
 from schemas.fields import TreeId
+from schemas.topics import DECISIONS
 
 
 def explain(
@@ -29,14 +30,13 @@ def explain(
         typer.Option("--decisions", metavar="FILE|-", help="Decisions as JSON lines, from replay."),
     ] = None,
     trees: TreeFiles = None,
-    kafka: Kafka = None,
+    kafka: KafkaToo = None,
     file: EmbeddedFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="The decision records.")] = False,
 ) -> None:
     """Says who a learner was last taken for and what to do next, course by course, and why.
 
-    Looks in the file that `learner demo` left, or in --decisions (and --trees), or with --kafka in
-    learner.decisions.
+    Looks in --file, or in --decisions (and --trees), or with --kafka in learner.decisions.
     """
     from streams.explanation import explain as in_words  # noqa: PLC0415
 
@@ -52,7 +52,8 @@ def explain(
     else:
         latest, versions = _from_embedded(settings.duckdb.file, user_id, versions)
     if not latest:
-        fail(f"nothing was decided about {user_id} there")
+        place = source or (f"{DECISIONS} of {kafka}" if kafka else settings.duckdb.file)
+        fail(f"nothing was decided about {user_id} in {place}")
     known = Compiled(versions)
     for number, decision in enumerate(latest):
         if as_json:
@@ -88,7 +89,6 @@ def _decision(line: bytes, place: str) -> Decision:
 
 async def _from_kafka(kafka: KafkaSettings, user_id: str) -> list[Decision]:
     from agents.topic_reader import read_topic  # noqa: PLC0415
-    from agents.topics import DECISIONS  # noqa: PLC0415
 
     return [
         _decision(record.value, f"partition {record.partition}, offset {record.offset}")
@@ -100,8 +100,8 @@ async def _from_kafka(kafka: KafkaSettings, user_id: str) -> list[Decision]:
 def _from_embedded(file: Path, user_id: str, versions: Versions) -> tuple[list[Decision], Versions]:
     if not file.exists():
         raise InvalidInput(
-            f"{file}: there is no such file: run `learner demo` first, or look elsewhere with "
-            "--decisions or --kafka"
+            f"{file}: there is no such file: name the one that `learner demo` or `learner sink "
+            "duckdb` has written with --file, or look elsewhere with --decisions or --kafka"
         )
     from queries.duckdb import decisions_of, versions_of  # noqa: PLC0415
 

@@ -22,6 +22,11 @@ Kafka = Annotated[
         "--kafka", metavar="HOST:PORT", help="Kafka's address. [LEARNER_KAFKA__BOOTSTRAP_SERVERS]"
     ),
 ]
+KafkaToo = Annotated[
+    str | None,
+    typer.Option("--kafka", metavar="HOST:PORT", help="Look on this Kafka; only where given."),
+]
+"""For what can be told without one: the environment alone does not send it there."""
 AppId = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -66,6 +67,7 @@ def replay(
     )
     not_while_restoring()  # each would look at every learner so far
     lines = decisions = examples = 0
+    dead = Counter[str]()
     with (
         open_lines(source) as read,
         _writer(dead_letters) as write_letter,
@@ -83,6 +85,7 @@ def replay(
             examples += len(batch.examples)
             write_lines(map(encode, batch.decisions))
             for letter in batch.dead_letters:
+                dead[letter.reason.value] += 1
                 write_letter(letter.model_dump_json() + "\n")
     if trees is not None:
         trees.write_text("".join(t.model_dump_json() + "\n" for t in engine.versions))
@@ -92,6 +95,10 @@ def replay(
         + f"; {decisions} decisions, {examples} examples, {len(engine.versions)} tree versions",
         err=True,
     )
+    if dead:
+        told = ", ".join(f"{count} {reason}" for reason, count in dead.most_common())
+        kept_in = f"in {dead_letters}" if dead_letters else "--dead-letters FILE keeps them"
+        typer.echo(f"dead letters: {told}; {kept_in}", err=True)
     if sum(engine.counts.values()) != lines:
         fail(f"{lines - sum(engine.counts.values())} events are not accounted for")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from schemas.errors import RejectedEvent
 
 
-def send(ctx: typer.Context, source: Input, kafka: Kafka = None) -> None:
+def send(
+    ctx: typer.Context,
+    source: Input,
+    unchecked: Annotated[
+        bool,
+        typer.Option("--unchecked", help="Send every line: a worker makes dead letters of some."),
+    ] = False,
+    kafka: Kafka = None,
+) -> None:
     """Puts events, one a line, onto learner.events, each with its learner as key.
 
     A line that is no event is told on stderr and not sent (exit code 1). Sending a file again does
@@ -32,7 +40,9 @@ def send(ctx: typer.Context, source: Input, kafka: Kafka = None) -> None:
 
     with open_lines(source) as lines:
         stripped = (line.rstrip(b"\r\n") for line in counted(lines, "sending"))
-        done = asyncio.run(send_events(settings, rules(settings.worker), stripped, refused))
+        done = asyncio.run(
+            send_events(settings, rules(settings.worker), stripped, refused, unchecked=unchecked)
+        )
     typer.echo(f"{done.sent} events sent, {done.refused} lines refused", err=True)
     if done.refused:
         fail("some lines are no events: see above")

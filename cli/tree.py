@@ -13,7 +13,7 @@ import typer
 
 from cli.failures import fail
 from cli.json_lines import write_json
-from cli.options import Kafka, VersionsFile, settings_of
+from cli.options import Kafka, KafkaToo, VersionsFile, settings_of
 from cli.tree_versions import Versions, read_versions
 from schemas.errors import EditRefused
 from schemas.fields import TreeId
@@ -41,11 +41,24 @@ Expect = Annotated[
 
 @app.command("list")
 def list_versions(
-    ctx: typer.Context, trees: TreeFiles = None, kafka: Kafka = None, file: VersionsFile = None
+    ctx: typer.Context,
+    trees: TreeFiles = None,
+    kafka: KafkaToo = None,
+    file: VersionsFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each.")] = False,
 ) -> None:
-    """A JSON line for each version: the seed's, those of --trees, of --file and of --kafka."""
-    for tree in _versions(ctx, trees, kafka, file).values():
-        write_json(_summary(tree))
+    """Every version: the seed's, those of --trees, of --file and of --kafka."""
+    known = _versions(ctx, trees, kafka, file)
+    newest = dict(known.keys())  # of the pairs with one tree the last, and they ascend
+    for (tree_id, version), tree in known.items():
+        if as_json:
+            write_json(_summary(tree))
+            continue
+        marks = ", ".join(["newest"] * (version == newest[tree_id]) + ["pinned"] * tree.pinned)
+        typer.echo(
+            f"{tree_id} version {version}{marks and f' ({marks})'}, {len(tree.nodes)} nodes, by "
+            f"{tree.author} at {tree.created_at:%Y-%m-%d %H:%M:%S}: {tree.reason}"
+        )
 
 
 @app.command()
@@ -55,7 +68,7 @@ def show(
     version: Annotated[int | None, typer.Option(min=0, help="The newest when not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The document itself.")] = False,
     trees: TreeFiles = None,
-    kafka: Kafka = None,
+    kafka: KafkaToo = None,
     file: VersionsFile = None,
 ) -> None:
     """The rules of one version, as an indented tree; with --json the document, for a program."""

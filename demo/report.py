@@ -54,7 +54,8 @@ def show(figures: Figures, file: Path, console: Console) -> None:
     _show_learner(file, console)
     _show_talk(figures, console)
     console.print(
-        f"\nAll of it is in {file}: `learner explain USER_ID`, `learner tree list --file {file}`."
+        f"\nAll of it is in {file}: `learner explain USER_ID --file {file}`, "
+        f"`learner tree list --file {file}`."
     )
 
 

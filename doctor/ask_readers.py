@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -14,7 +14,7 @@ from agents.facilitator import SOURCES
 from agents.facilitator_partition import group_of as facilitator_group
 from agents.kafka_client import committed_reader
 from agents.sink import group_of, topic_names
-from agents.topic_reader import last_record, partitions_of
+from agents.topic_reader import last_record, partitions_of, read_to_end
 from agents.topics import EVENTS, EXAMPLES, SNAPSHOTS
 from agents.trainer_log import SNAPSHOT_KEY
 from config.settings import KafkaSettings, Settings
@@ -25,6 +25,8 @@ from sinks.registry import STORES, sink_of
 
 _PAUSE_SECONDS = 0.1
 _LARGEST_SNAPSHOT = 8 * 1024 * 1024
+_COUNTED = 100
+"""Records that a group is behind in a partition, at most, for them to be looked at one by one."""
 
 
 async def until_groups_are_kept(admin: AIOKafkaAdminClient, group: str) -> None:
@@ -67,14 +69,9 @@ async def groups(
             for tp, told in (await admin.list_consumer_group_offsets(group)).items()
             if told.offset >= 0 and tp in ends and tp.topic in names
         }
-        lag = {
-            topic: sum(
-                max(0, end - committed.get(tp, starts[tp]))
-                for tp, end in ends.items()
-                if tp.topic == topic
-            )
-            for topic in names
-        }
+        places = {tp: committed.get(tp, starts[tp]) for tp in ends if tp.topic in names}
+        behind = await _behind(settings.kafka, places, ends)
+        lag = {topic: sum(n for tp, n in behind.items() if tp.topic == topic) for topic in names}
         beyond = tuple(
             f"{tp.topic}/{tp.partition}" for tp, at in committed.items() if at > ends[tp]
         )
@@ -117,6 +114,31 @@ async def _members(admin: AIOKafkaAdminClient, group: str) -> tuple[int, str]:
     if code and for_code(code) is not GroupIdNotFound:  # nobody has ever joined it
         raise for_code(code)(f"consumer group {group}")
     return len(members), state
+
+
+async def _behind(
+    kafka: KafkaSettings,
+    places: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int]:
+    """Records from each place to its end. A few are counted, since some may be markers: a group
+    stands before the one that ends the last transaction, which is no record."""
+    behind = {tp: max(0, ends[tp] - at) for tp, at in places.items()}
+    few = [tp for tp, count in behind.items() if 0 < count <= _COUNTED]
+    if not few:
+        return behind
+    behind |= dict.fromkeys(few, 0)
+    consumer = committed_reader(kafka, auto_offset_reset="earliest")
+    try:
+        await consumer.start()
+        consumer.assign(few)
+        for tp in few:
+            consumer.seek(tp, places[tp])
+        async for record in read_to_end(consumer, few):
+            behind[TopicPartition(record.topic, record.partition)] += 1
+    finally:
+        await consumer.stop()
+    return behind
 
 
 async def _bounds(

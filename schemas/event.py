@@ -44,9 +44,9 @@ Retries = Annotated[int, Field(ge=0, le=1000)]
 class _Event(BaseModel):
     """What every event carries.
 
-    ``event_id`` is the producer's, and the same each time the event is sent. ``occurred_at`` is
-    when the learner did it, ``source`` the system that saw it. An event without ``course_id``
-    concerns the learner across courses.
+    ``event_id`` is the producer's, and the same each time the event is sent; so is ``occurred_at``,
+    when the learner did it: an id that comes back with another day is another event. ``source``:
+    the system that saw it. An event without ``course_id`` concerns the learner across courses.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -244,7 +244,9 @@ def reaching(client: Client) -> Iterator[None]:
         yield
     except (driver.NetworkError, driver.SocketTimeoutError, EOFError, OSError) as error:
         said = _first_line(error) or type(error).__name__
-        raise StoreUnavailable(f"{where} does not answer: {said}") from None
+        raise StoreUnavailable(
+            f"{where} does not answer: {said}: start it, or set LEARNER_CLICKHOUSE__URL"
+        ) from None
     except driver.TypeMismatchError as error:
         raise RecordRefused(_first_line(error)) from None
     except driver.ServerException as error:

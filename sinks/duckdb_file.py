@@ -46,10 +46,12 @@ def writing(db: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
     After an error close the connection: that undoes what was begun, and lets go of the file.
 
     Raises:
-        StoreUnavailable: somebody holds the file, or it cannot be written.
+        StoreUnavailable: somebody holds the file, it cannot be written, or its folder is not there.
         RecordRefused: a table takes no such row.
         InvalidInput: another program's file.
     """
+    if not file.parent.is_dir():
+        raise StoreUnavailable(f"DuckDB, {file}: there is no folder {file.parent}: make it")
     with _complaints(file), _attached(db, file, _WRITER_WAITS_SECONDS, read_only=False):
         db.begin()
         yield

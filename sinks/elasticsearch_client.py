@@ -43,7 +43,10 @@ def answering(client: AsyncElasticsearch) -> Iterator[None]:
     try:
         yield
     except TransportError as error:
-        raise StoreUnavailable(f"{_address(client)} does not answer: {_short(error)}") from None
+        raise StoreUnavailable(
+            f"{_address(client)} does not answer: {_short(error)}: start it, or set "
+            "LEARNER_ELASTICSEARCH__URL"
+        ) from None
     except ApiError as error:
         if error.status_code == 413:
             raise RecordRefused(f"Elasticsearch: {said(error)}") from None

@@ -38,6 +38,12 @@ async def test_creates_every_topic_and_a_second_run_changes_nothing(kafka_bootst
     assert [(report.state, report.differences) for report in second] == [("ready", ())] * len(first)
 
 
+async def test_more_copies_than_brokers_are_told_with_what_to_do(kafka_bootstrap: str) -> None:
+    delete_topics(kafka_bootstrap)
+    with pytest.raises(BrokerUnavailable, match="LEARNER_KAFKA__REPLICATION"):
+        await create_topics(settings_for(kafka_bootstrap, replication=3))
+
+
 async def test_tells_how_an_existing_topic_differs(kafka_bootstrap: str) -> None:
     delete_topics(kafka_bootstrap)
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})

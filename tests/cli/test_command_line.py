@@ -118,6 +118,24 @@ def test_wrong_usage_is_exit_code_2() -> None:
     assert run("replay").returncode == 2
     assert run("no-such-command").returncode == 2
     assert run("--set", "without-a-value", "settings").returncode == 2
+    assert run("deliveries", "--ack", "--from-beginning").returncode == 2
+
+
+def test_a_class_begins_when_it_is_told_to() -> None:
+    done = run("simulate", "--learners", "3", "--days", "10", "--start", "2026-02-03")
+    times = [json.loads(line)["occurred_at"] for line in done.stdout.splitlines()]
+    assert times
+    assert all("2026-02-03" <= time < "2026-02-13" for time in times)
+
+
+def test_what_replay_takes_for_no_event_is_told_by_reason(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("no event\n[]\n{}\n")
+    done = run("replay", str(file))
+    assert done.returncode == 0
+    assert "dead letters: " in done.stderr
+    assert "1 not_json" in done.stderr
+    assert "--dead-letters" in done.stderr
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:

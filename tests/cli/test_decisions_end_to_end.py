@@ -146,7 +146,10 @@ def test_kafka_gives_the_same_answer(decisions: Path, fresh_kafka: Settings) -> 
     done = learner("explain", LEARNER, "--kafka", kafka)
     assert done.exit_code == 0, done.output
     assert done.stdout == learner("explain", LEARNER, "--decisions", decisions).stdout
-    listed = [json.loads(x) for x in learner("tree", "list", "--kafka", kafka).stdout.splitlines()]
+    listed = [
+        json.loads(x)
+        for x in learner("tree", "list", "--json", "--kafka", kafka).stdout.splitlines()
+    ]
     assert [(t["tree_id"], t["version"]) for t in listed] == [
         ("intervention_strategy", 0),
         ("primary_classification", 0),

@@ -17,9 +17,9 @@ from servers.kafka_topics import delete_topics
 from simulation.classroom import simulate
 
 
-def sent(settings: Settings, file: Path) -> Result:
+def sent(settings: Settings, file: Path, *options: str) -> Result:
     kafka = settings.kafka.bootstrap_servers
-    return CliRunner().invoke(app, ["send", str(file), "--kafka", kafka])
+    return CliRunner().invoke(app, ["send", str(file), "--kafka", kafka, *options])
 
 
 def test_events_are_there_in_order_where_kafkas_own_producer_would_put_them(
@@ -56,6 +56,19 @@ def test_what_is_no_event_is_told_and_not_sent(fresh_kafka: Settings, tmp_path: 
     kafka = fresh_kafka.kafka
     found = committed_records(kafka.bootstrap_servers, EVENTS, kafka.partitions)
     assert [record.value() for records in found.values() for record in records] == [good]
+
+
+def test_unchecked_everything_is_sent_with_the_key_that_can_be_found(
+    fresh_kafka: Settings, tmp_path: Path
+) -> None:
+    lines = [b"{bad", b'{"user_id": "ada", "type": "sneezed"}', b'{"user_id": 7}', b"[]"]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    assert sent(fresh_kafka, file, "--unchecked").exit_code == 0
+    kafka = fresh_kafka.kafka
+    found = committed_records(kafka.bootstrap_servers, EVENTS, kafka.partitions)
+    keys = {record.value(): record.key() for records in found.values() for record in records}
+    assert keys == dict(zip(lines, [None, b"ada", None, None], strict=True))
 
 
 def test_without_topics_it_says_what_to_do(kafka_bootstrap: str, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_tree_is_shown_as_an_indented_list_of_its_rules() -> None:
 def test_versions_come_from_the_seed_and_from_files(tmp_path: Path) -> None:
     file = tmp_path / "trees.jsonl"
     file.write_text(a_tree().model_dump_json() + "\n")
-    done = CliRunner().invoke(app, ["tree", "list", "--trees", str(file)])
+    done = CliRunner().invoke(app, ["tree", "list", "--json", "--trees", str(file)])
     assert done.exit_code == 0, done.output
     found = {(t["tree_id"], t["version"]): t for t in map(json.loads, done.stdout.splitlines())}
     assert set(found) == {
@@ -75,7 +75,7 @@ def test_the_newest_version_is_shown_and_its_document_reads_back(tmp_path: Path)
 def test_a_file_that_holds_something_else_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "trees.jsonl"
     file.write_text(a_tree().model_dump_json() + '\n{"tree_id": "x"}\n')
-    done = CliRunner().invoke(app, ["tree", "list", "--trees", str(file)])
+    done = CliRunner().invoke(app, ["tree", "list", "--json", "--trees", str(file)])
     assert done.exit_code == 1
     assert f"{file}, line 2: no tree document" in done.stderr
 
@@ -84,7 +84,7 @@ def test_one_version_cannot_be_two_trees(tmp_path: Path) -> None:
     file = tmp_path / "trees.jsonl"
     other = a_tree().model_copy(update={"reason": "another"})
     file.write_text(a_tree().model_dump_json() + "\n" + other.model_dump_json() + "\n")
-    done = CliRunner().invoke(app, ["tree", "list", "--trees", str(file)])
+    done = CliRunner().invoke(app, ["tree", "list", "--json", "--trees", str(file)])
     assert done.exit_code == 1
     assert "version 7 is known otherwise" in done.stderr
 
@@ -174,7 +174,7 @@ def test_each_edit_is_a_version_that_says_who_and_why(tree: Command) -> None:
     assert (fourth["version"], fourth["pinned"]) == (4, False)
     (fifth,) = tree.ok("rollback", PRIMARY, *WHY, "--to", "1")
     (sixth,) = tree.ok("rollback", PRIMARY, *WHY)
-    listed = [t for t in tree.ok("list") if t["tree_id"] == PRIMARY]
+    listed = [t for t in tree.ok("list", "--json") if t["tree_id"] == PRIMARY]
     assert listed[1:] == [first, second, third, fourth, fifth, sixth]
     (found,) = tree.ok("diff", PRIMARY, "--json")
     assert (found["before"]["version"], found["after"]["version"]) == (5, 6)
@@ -188,7 +188,7 @@ def test_each_edit_is_a_version_that_says_who_and_why(tree: Command) -> None:
 
 def test_an_edit_that_cannot_be_is_one_line_and_changes_nothing(tree: Command) -> None:
     tree.ok("set-threshold", PRIMARY, "silence-check", "100", *WHY)
-    before = tree.ok("list")
+    before = tree.ok("list", "--json")
     threshold = ("set-threshold", PRIMARY)
     said = [
         tree.refused(*threshold, "no-check", "1", *WHY),
@@ -211,7 +211,7 @@ def test_an_edit_that_cannot_be_is_one_line_and_changes_nothing(tree: Command) -
     ]  # fmt: skip
     for line, words in zip(said, expected, strict=True):
         assert words in line
-    assert tree.ok("list") == before
+    assert tree.ok("list", "--json") == before
 
 
 def test_who_came_second_is_not_listed(tree: Command, fresh_kafka: Settings) -> None:
@@ -220,7 +220,7 @@ def test_who_came_second_is_not_listed(tree: Command, fresh_kafka: Settings) -> 
     producer = Producer({"bootstrap.servers": fresh_kafka.kafka.bootstrap_servers})
     producer.produce(TREE_VERSIONS, second.model_dump_json().encode(), version_key(second))
     assert producer.flush(10) == 0
-    assert [t for t in tree.ok("list") if t["version"] == 1] == [first]
+    assert [t for t in tree.ok("list", "--json") if t["version"] == 1] == [first]
     (shown,) = tree.ok("show", PRIMARY, "--json")
     assert shown["reason"] == "exam week"
 

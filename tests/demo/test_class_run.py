@@ -9,7 +9,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from config.settings import DuckdbSettings, Settings
 from demo.class_run import Class, Figures, run
 from demo.report import as_json, latency_ms
@@ -115,4 +117,13 @@ def test_the_command_prints_one_json_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert list(orjson.loads(done.stdout)) == KEYS
-    assert (tmp_path / "learner.duckdb").exists()
+    assert (tmp_path / "demo.duckdb").exists()
+
+
+def test_it_takes_no_file_that_is_there(tmp_path: Path) -> None:
+    kept = tmp_path / "learner.duckdb"
+    kept.write_bytes(b"a stream's")
+    done = CliRunner().invoke(app, ["demo", "--file", str(kept)])
+    assert done.exit_code == 1
+    assert str(kept) in done.stderr
+    assert kept.read_bytes() == b"a stream's"

@@ -54,19 +54,20 @@ class Sent(NamedTuple):
 
 
 def world_input(seed: int, oulad: Path = OULAD) -> Iterator[Sent]:
-    """One class after another, without an end. Without OULAD where it is not there."""
-    for number in itertools.count(seed * 1_000):
+    """One class after another, without an end. Without OULAD where it is not there.
+
+    Each of OULAD's learners comes once: with the clocks of another class the same ids would be
+    those of other events.
+    """
+    for at, number in enumerate(itertools.count(seed * 1_000)):
         rng = random.Random(f"world/{number}")
-        lines = _mixed([_disturbed(events, number) for events in _sources(number, oulad)], rng)
+        sources: list[Iterable[bytes]] = [simulate(_LEARNERS, _DAYS, number)]
+        if at < _OULAD_SHARES and oulad.is_dir():
+            sources.append(_oulad_by_share(oulad)[number % _OULAD_SHARES])
+        lines = _mixed([_disturbed(events, number) for events in sources], rng)
         if seed % 3 == 2:
             lines = map(_half_from_one_learner, lines)
         yield from _with_bad_ones(_batches_again(lines, rng), rng)
-
-
-def _sources(number: int, oulad: Path) -> Iterator[Iterable[bytes]]:
-    yield simulate(_LEARNERS, _DAYS, number)
-    if oulad.is_dir():
-        yield _oulad_by_share(oulad)[number % _OULAD_SHARES]
 
 
 @functools.cache
