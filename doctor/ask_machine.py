@@ -15,7 +15,7 @@ from config.settings import Settings
 from doctor.machine import Folder, MachineFacts, Package, locked
 
 _LOCK = Path(__file__).parents[1] / "requirements" / "stores.lock"
-_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^; ]+)$")
+_PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^; ]+)$")
 
 
 def machine(settings: Settings) -> MachineFacts:

@@ -19,6 +19,7 @@ from agents.full_collections import (
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)  # Python's own, whatever ran here before
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
