@@ -16,6 +16,8 @@ from river.stats import Mean, Var
 from river.tree import HoeffdingAdaptiveTreeClassifier
 from river.tree.nodes.htc_nodes import LeafMajorityClass
 from river.tree.splitter import GaussianSplitter
+from river.tree.utils import BranchFactory
+from river.utils.math import norm_cdf
 
 _NEVER_DRAWN = Gaussian(seed=0)._rng
 """One for all: each would have 2.5 kB."""
@@ -101,6 +103,38 @@ class FeatureSplitter(GaussianSplitter):
             self._att_dist_per_class[target_val] = distribution(Var(ddof=1))
             self._min_per_class[target_val] = self._max_per_class[target_val] = att_val
         super().update(att_val, target_val, w)
+
+    def best_evaluated_split_suggestion(
+        self, criterion: Any, pre_split_dist: Any, att_idx: Any, binary_only: bool
+    ) -> BranchFactory:
+        """The best of the points tried; each label's mean and deviation are taken once for all."""
+        labels = [
+            (
+                label,
+                self._min_per_class[label],
+                self._max_per_class[label],
+                gaussian.n_samples,
+                gaussian.mu,
+                gaussian.sigma,
+            )
+            for label, gaussian in self._att_dist_per_class.items()
+        ]
+        best = BranchFactory()
+        for at in self._split_point_suggestions():
+            left, right = {}, {}
+            for label, low, high, count, mean, deviation in labels:
+                if at < low:
+                    right[label] = count
+                elif at >= high:
+                    left[label] = count
+                else:
+                    below = norm_cdf((at - mean) / deviation) * count if deviation else 0.0
+                    left[label] = below
+                    right[label] = count - below
+            merit = criterion.merit_of_split(pre_split_dist, [left, right])
+            if merit > best.merit:
+                best = BranchFactory(merit, att_idx, at, [left, right])
+        return best
 
 
 def distribution(variance: Var) -> Gaussian:

@@ -67,7 +67,7 @@ def encode_model(model: MajorityTree) -> bytes:
     )
     raw = orjson.dumps(state, default=tuple)
     _checked(raw)
-    return zlib.compress(raw, 6)
+    return zlib.compress(raw, 1)
 
 
 def decode_model(data: bytes, new: MajorityTree) -> MajorityTree:
