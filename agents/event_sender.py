@@ -66,7 +66,7 @@ async def send_events(
             await producer.start()
             for number, line in enumerate(lines, 1):
                 try:
-                    key = _key_in(line) if unchecked else _key_of(number, line, rules)
+                    key = key_in(line) if unchecked else _key_of(number, line, rules)
                 except RejectedEvent as rejected:
                     refused += 1
                     on_refused(number, rejected)
@@ -87,7 +87,8 @@ def _key_of(number: int, line: bytes, rules: Rules) -> bytes:
     return decode(Record(number, None, line, datetime.now(UTC)), rules).user_id.encode()
 
 
-def _key_in(line: bytes) -> bytes | None:
+def key_in(line: bytes) -> bytes | None:
+    """Its ``user_id``; ``None`` where none can be found."""
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import orjson
 
 from agents import topics
+from agents.event_sender import key_in
 from config.seed_trees import seed_trees
 from fuzz.decoder import ContractBroken, Decoder, samples
 from schemas.chat import chat_adapter
@@ -106,6 +107,13 @@ DECODERS = (
         RejectedEvent,
         (*samples("learner-event"), *_malformed()),
         _written,
+        longest=70_000,
+    ),
+    Decoder(
+        "event-key",
+        key_in,
+        (),
+        (*samples("learner-event"), *_malformed()),
         longest=70_000,
     ),
     Decoder(

@@ -35,6 +35,7 @@ FROM_STORES = {
 """Files that read back what our own sinks and feeders wrote, by the contracts tried here."""
 DECODED_IN: dict[str, tuple[str, ...]] = {
     "agents/dead_letter_log.py": ("sink-dead-letter", "settled-letter"),
+    "agents/event_sender.py": ("event-key",),
     "agents/facilitator_records.py": ("pending-delivery", "read-positions"),
     "agents/last_activity.py": ("changelog-behavior",),
     "agents/prompt_sets.py": ("prompt-set",),
