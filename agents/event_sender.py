@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import orjson
-
 from agents.broker_errors import broker_errors
 from agents.kafka_client import choose_partition, idempotent_producer
 from agents.topic_admin import partition_counts
 from config.settings import Settings
 from schemas.errors import BrokerUnavailable, RejectedEvent
 from schemas.topics import EVENTS
-from streams.decode import Record, decode
+from streams.decode import Record, decode, user_id_in
 from streams.rules import Rules
 
 _LINGER_MS = 20
@@ -66,11 +64,12 @@ async def send_events(
             await producer.start()
             for number, line in enumerate(lines, 1):
                 try:
-                    key = key_in(line) if unchecked else _key_of(number, line, rules)
+                    user_id = user_id_in(line) if unchecked else _learner(number, line, rules)
                 except RejectedEvent as rejected:
                     refused += 1
                     on_refused(number, rejected)
                     continue
+                key = None if user_id is None else user_id.encode()
                 on_the_way.append(await producer.send(EVENTS, line, key))
                 sent += 1
                 if len(on_the_way) == _ON_THE_WAY:
@@ -82,16 +81,6 @@ async def send_events(
     return Sent(sent, refused)
 
 
-def _key_of(number: int, line: bytes, rules: Rules) -> bytes:
+def _learner(number: int, line: bytes, rules: Rules) -> str:
     """Raises: RejectedEvent: it is no event."""
-    return decode(Record(number, None, line, datetime.now(UTC)), rules).user_id.encode()
-
-
-def key_in(line: bytes) -> bytes | None:
-    """Its ``user_id``; ``None`` where none can be found."""
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    user_id = found.get("user_id") if isinstance(found, dict) else None
-    return user_id.encode() if isinstance(user_id, str) else None
+    return decode(Record(number, None, line, datetime.now(UTC)), rules).user_id

@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-import orjson
-
 from schemas.behavior import Behavior
 from schemas.dead_letter import DeadLetter, DeadLetterReason, LetterState, SettledLetter
 from schemas.errors import RejectedEvent
 from schemas.event import LearnerEvent
 from schemas.topics import ACKS, DECISIONS, EVENTS
-from streams.decode import Record, decode
+from streams.decode import Record, decode, user_id_in
 from streams.delivery_records import decode_ack
 from streams.rules import Rules
 from streams.step import reject_too_late
@@ -212,11 +210,7 @@ def with_value(letter: DeadLetter, value: bytes) -> DeadLetter:
 
     That is its ``user_id``; a record that names none keeps the key, and `judge` says what is wrong.
     """
-    key = letter.key
-    try:
-        named = orjson.loads(value)["user_id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        named = None
-    if isinstance(named, str) and (key or b"").decode("latin-1").lower() != named.lower():
+    key, named = letter.key, user_id_in(value)
+    if named is not None and (key or b"").decode("latin-1").lower() != named.lower():
         key = named.lower().encode()
     return letter.model_copy(update={"raw": value, "key": key})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+import orjson
 from pydantic import ValidationError
 
 from schemas.dead_letter import DeadLetterReason
@@ -80,3 +81,13 @@ def rejection(value: bytes, error: ValidationError) -> RejectedEvent:
             return RejectedEvent(DeadLetterReason.NOT_UTF8, str(fault))
     place = ".".join(str(part) for part in first["loc"])
     return RejectedEvent(reason, f"{place}: {first['msg']}" if place else first["msg"])
+
+
+def user_id_in(value: bytes) -> str | None:
+    """The learner that a record names, valid or not; ``None`` where it names none."""
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    user_id = found.get("user_id") if isinstance(found, dict) else None
+    return user_id if isinstance(user_id, str) else None

@@ -24,7 +24,7 @@ _NEVER_DRAWN = Gaussian(seed=0)._rng
 
 
 class MajorityTree(HoeffdingAdaptiveTreeClassifier):
-    """Whose leaves are `MajorityLeaf`; the splitter is `FeatureSplitter` unless another is set."""
+    """Whose leaves are `MajorityLeaf`; for numbers give it a `FeatureSplitter`."""
 
     def _new_leaf(self, initial_stats: Any = None, parent: Any = None) -> MajorityLeaf:
         return MajorityLeaf(

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import orjson
 
 from agents import topics
-from agents.event_sender import key_in
 from config.seed_trees import seed_trees
 from fuzz.decoder import ContractBroken, Decoder, samples
 from schemas.chat import chat_adapter
@@ -20,7 +19,7 @@ from schemas.feature import FEATURES
 from simulation.classroom import simulate
 from simulation.malformed import KINDS
 from streams.batch import Batch, Source, process
-from streams.decode import Record, decode
+from streams.decode import Record, decode, user_id_in
 from streams.prompt import PLAIN
 from streams.rules import Rules
 from streams.scoring import compile_trees
@@ -110,8 +109,8 @@ DECODERS = (
         longest=70_000,
     ),
     Decoder(
-        "event-key",
-        key_in,
+        "user-id",
+        user_id_in,
         (),
         (*samples("learner-event"), *_malformed()),
         longest=70_000,

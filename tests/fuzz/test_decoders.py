@@ -35,7 +35,6 @@ FROM_STORES = {
 """Files that read back what our own sinks and feeders wrote, by the contracts tried here."""
 DECODED_IN: dict[str, tuple[str, ...]] = {
     "agents/dead_letter_log.py": ("sink-dead-letter", "settled-letter"),
-    "agents/event_sender.py": ("event-key",),
     "agents/facilitator_records.py": ("pending-delivery", "read-positions"),
     "agents/last_activity.py": ("changelog-behavior",),
     "agents/prompt_sets.py": ("prompt-set",),
@@ -71,8 +70,7 @@ DECODED_IN: dict[str, tuple[str, ...]] = {
     "doctor/ask_readers.py": ("trainer-snapshot",),
     "doctor/ask_trees.py": ("tree-adoption",),
     "schemas/event.py": ("event",),
-    "streams/dead_letters.py": ("corrected-letter",),
-    "streams/decode.py": ("event", "folded-events"),
+    "streams/decode.py": ("event", "user-id", "folded-events", "corrected-letter"),
     "streams/delivery_records.py": ("ack", "deliverable-decision"),
     "streams/learning.py": ("trainer-snapshot",),
     "streams/model_codec.py": ("model", "packed-model"),
