@@ -21,19 +21,24 @@ stages    where an event's time goes, in a worker and in the pure step (bench.st
 growth    what an event costs against history, learners, courses, depth, batch (bench.growth)
 partitions  what it costs a worker against the partitions that it holds (bench.partitions_growth)
 capacity  what two loads need, by measured costs; seconds, no broker (bench.capacity_report)
+
+A part that refuses to report is named in `failed`; the others go on, and the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 
 from bench.capacity_report import capacity_figures
 from bench.chat_load import chat_load
 from bench.delivery_latency import DELIVERY_APP_ID, delivery_latency
+from bench.goals import tell
 from bench.growth import growth
 from bench.guards_cost import guards_cost
+from bench.machine import machine
 from bench.measured_kafka import measured_kafka, settings_for
 from bench.partitions_growth import partitions_growth
 from bench.recovery import recovery
@@ -55,9 +60,17 @@ _PARTITIONS_EVENTS = 20_000
 def main() -> None:
     args = _arguments()
     result: dict[str, object] = {}
+    failed: list[str] = []
     for part in args.only or PARTS:
-        result |= PARTS[part](args)
-    print(json.dumps(result))
+        sys.stderr.write(f"{part} …\n")
+        try:
+            result |= PARTS[part](args)
+        except SystemExit as said:
+            sys.stderr.write(f"{part}: {said}\n")
+            failed.append(part)
+    tell(result)
+    print(json.dumps({**result, **machine(), "failed": failed}))
+    raise SystemExit(bool(failed))
 
 
 def _arguments() -> argparse.Namespace:
@@ -114,6 +127,7 @@ def throughput(events: int, rounds: int) -> dict[str, object]:
         "events_per_s": found.rate("lists"),
         "events_per_s_per_event": found.rate("per_event"),
         "events_per_s_quix": found.rate("quix"),
+        "changelog_bytes_per_event": found.changelog_bytes("lists"),
         "cpu_us_per_event": found.cpu_us("lists"),
         "cpu_us_per_event_per_event": found.cpu_us("per_event"),
         "cpu_us_per_event_quix": found.cpu_us("quix"),

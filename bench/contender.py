@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from tempfile import TemporaryDirectory
 
 from agents.learner import LearnerAgent
 from agents.metrics_worker import WorkerMetrics
@@ -33,11 +34,12 @@ async def run(told: Told) -> Run:
 
 
 async def _per_event(told: Told, trees: Trees) -> Run:
-    agent = PerEventAgent(told.settings, trees, told.partitions)
-    agent.app.finalize()
-    await agent.app.start()
-    # Ours is counted when Kafka has it.
-    return await _timed(told.events, lambda: agent.folded, agent.app.producer.flush)
+    with TemporaryDirectory() as folder:
+        agent = PerEventAgent(told.settings, trees, told.partitions, folder)
+        agent.app.finalize()
+        await agent.app.start()
+        # Ours is counted when Kafka has it.
+        return await _timed(told.events, lambda: agent.folded, agent.app.producer.flush)
 
 
 async def _lists(told: Told, trees: Trees) -> Run:

@@ -34,6 +34,15 @@ def settings_for(bootstrap: str, app_id: str) -> Settings:
     return settings
 
 
+def topic_bytes(kafka: Kafka, name: str) -> int | None:
+    """On the broker's disk, in all topics whose name matches (``*`` is any text); ``None`` if the
+    disk is not to be seen, as in a container."""
+    data = getattr(kafka, "data", None)
+    if data is None:
+        return None
+    return sum(log.stat().st_size for log in data.glob(f"log/{name}-[0-9]*/*.log"))
+
+
 def pin_broker(pid: int | None, workers: Set[int] = frozenset({0})) -> None:
     """To all cores but those of the workers; it stays on all where none is left."""
     cores = os.sched_getaffinity(0) - workers

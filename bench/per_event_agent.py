@@ -25,9 +25,9 @@ from streams.tables import TABLE_NAMES, MemoryTables, encode_value
 
 
 class PerEventAgent:
-    """``folded`` counts the events handled so far."""
+    """``folded`` counts the events handled so far; ``folder`` is Faust's own, nothing is kept."""
 
-    def __init__(self, settings: Settings, trees: Trees, partitions: int) -> None:
+    def __init__(self, settings: Settings, trees: Trees, partitions: int, folder: str) -> None:
         self.folded = 0
         self._trees = trees
         self._rules = Rules(prompts=prompts_in(None))
@@ -38,6 +38,7 @@ class PerEventAgent:
             worker.app_id,
             broker=f"kafka://{kafka.bootstrap_servers}",
             store="memory://",
+            datadir=folder,
             topic_allow_declare=False,
             topic_disable_leader=True,
             topic_partitions=partitions,

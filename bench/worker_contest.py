@@ -13,23 +13,30 @@ from typing import NamedTuple
 
 from bench.contender_process import CONTENDERS, Run, Told, run_of, started
 from bench.feed import feed
-from bench.measured_kafka import PARTITIONS, measured_kafka, pin_broker, settings_for
+from bench.measured_kafka import PARTITIONS, measured_kafka, pin_broker, settings_for, topic_bytes
 from bench.results_agree import assert_same_decisions, assert_same_digest
 from simulation.classroom import simulate
 
 
 class Contest(NamedTuple):
-    """By contender, round by round: events a second, and µs of its processor an event."""
+    """By contender, round by round: events a second, µs of its processor an event, and bytes of
+    its changelogs where they can be seen."""
 
     events: int
     rates: dict[str, list[float]]
     cpu: dict[str, list[float]]
+    changelogs: dict[str, list[int]]
 
     def rate(self, kind: str) -> int:
         return round(statistics.median(self.rates[kind]))
 
     def cpu_us(self, kind: str) -> float:
         return round(statistics.median(self.cpu[kind]), 1)
+
+    def changelog_bytes(self, kind: str) -> float | None:
+        """An event, on the broker's disk."""
+        found = self.changelogs[kind]
+        return round(statistics.median(found) / self.events, 1) if found else None
 
     def ratios(self, name: str, against: str | None = None) -> dict[str, float]:
         """Of the first contender's rate to another's (the second's): median, smallest, largest."""
@@ -61,7 +68,7 @@ def contest(kinds: Sequence[str], events: int, rounds: int) -> Contest:
     for kind in kinds:
         if not CONTENDERS[kind].python.exists():
             raise SystemExit(f"{CONTENDERS[kind].python} is not there: `make bench` makes it")
-    result = Contest(events, {kind: [] for kind in kinds}, {kind: [] for kind in kinds})
+    result = Contest(events, *({kind: [] for kind in kinds} for _ in range(3)))
     with measured_kafka() as kafka:
         pin_broker(kafka.pid)
         settings_for(kafka.bootstrap, "warm-up")
@@ -79,6 +86,8 @@ def contest(kinds: Sequence[str], events: int, rounds: int) -> Contest:
                     by_the_step.append(run.decisions)
                 result.rates[kind].append(run.events_per_s)
                 result.cpu[kind].append(run.cpu_us)
+                if written := topic_bytes(kafka, f"{_group(kind, round_)}-*-changelog"):
+                    result.changelogs[kind].append(written)
                 sys.stderr.write(
                     f"round {round_ + 1}/{rounds} {kind:>12}: {run.events_per_s:8,.0f} "
                     f"events/s, {run.cpu_us:5.0f} µs CPU/event{_batches(run)}\n"

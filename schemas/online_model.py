@@ -7,108 +7,97 @@ learns on as if it had never stopped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from msgspec import Meta, Struct
 
 from schemas.fields import Count, Integer
 
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-# Dataclasses, not `schemas.contract`: a model's nodes hold nodes of two kinds, which pydantic tells
-# apart.
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# For msgspec alone: nobody else writes these, and no number in JSON is infinite.
+Weight = Annotated[float, Meta(ge=0)]
 MAX_BUCKET_ROWS = 64
 
 
-class MeanState(NamedTuple):
+class Numbers(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Written without names: there are thousands of them."""
+
+
+class MeanState(Numbers):
     """``river.stats.Mean``: the errors of a node since they were last reset."""
 
     n: Weight
-    mean: Finite
+    mean: float
 
 
-class ClassValues(NamedTuple):
+class ClassValues(Numbers):
     """What a leaf has seen of one feature among the examples of one label.
 
     ``low``–``high`` the range; ``n``, ``mean`` and the sum of squared deviations (Welford).
     """
 
     label: str
-    low: Finite
-    high: Finite
+    low: float
+    high: float
     n: Weight
-    mean: Finite
-    squares: Finite
+    mean: float
+    squares: float
 
 
-class BucketRow(NamedTuple):
+class BucketRow(Numbers):
     """One row of ADWIN's exponential histogram; ``filled`` of the buckets are in use."""
 
     filled: Count
-    totals: tuple[Finite, ...]
-    variances: tuple[Finite, ...]
+    totals: tuple[float, ...]
+    variances: tuple[float, ...]
 
 
-class WindowState(NamedTuple):
+class WindowState(Numbers):
     """``river.drift.ADWIN``: the adaptive window over a node's errors (0 or 1 each).
 
     Field by field what river's Rust object writes (Bifet & Gavaldà 2007, ADWIN2).
     """
 
     drift_detected: bool
-    total: Finite
-    variance: Finite
+    total: float
+    variance: float
     width: Weight
     total_width: Weight
     counters: tuple[Count, Count, Count, Count]
-    rows: Annotated[tuple[BucketRow, ...], Field(min_length=1, max_length=MAX_BUCKET_ROWS)]
+    rows: Annotated[tuple[BucketRow, ...], Meta(min_length=1, max_length=MAX_BUCKET_ROWS)]
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class LeafState:
+class LeafState(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="leaf"):
     """A learning node. ``features`` is ``None`` when the leaf no longer looks for a split."""
 
     depth: Count
-    stats: dict[str, Finite]
+    stats: dict[str, float]
     error: MeanState
     window: WindowState
-    last_split_attempt_at: Finite
+    last_split_attempt_at: float
     features: dict[str, tuple[ClassValues, ...]] | None
-    kind: Literal["leaf"] = "leaf"
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class BranchState:
+class BranchState(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="branch"):
     """``feature <= threshold`` goes left. ``alternate`` is being grown to replace it."""
 
     depth: Count
-    stats: dict[str, Finite]
+    stats: dict[str, float]
     error: MeanState
     window: WindowState
     feature: str
-    threshold: Finite
+    threshold: float
     left: NodeState
     right: NodeState
     alternate: NodeState | None
-    kind: Literal["branch"] = "branch"
 
 
-NodeState = Annotated[LeafState | BranchState, Field(discriminator="kind")]
+NodeState = LeafState | BranchState
 
 
-@with_config(STRICT)
-@dataclass(frozen=True)
-class ModelState:
+class ModelState(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole tree; ``root`` is ``None`` before the first example. Counters are river's own."""
 
     classes: tuple[str, ...]
     weight_seen: Weight
     counters: dict[str, Integer]
     root: NodeState | None
-
-
-model_adapter: TypeAdapter[ModelState] = TypeAdapter(ModelState)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-import orjson
-from pydantic import ValidationError
+from msgspec.json import Decoder
 from river.stats import Mean, Var
-from river.tree.nodes.hatc_nodes import AdaNumBinaryBranchClass
 
+from schemas.contract import encode
 from schemas.errors import InvalidRecord
 from schemas.feature import FEATURE_INDEX
 from schemas.online_model import (
@@ -24,10 +23,15 @@ from schemas.online_model import (
     LeafState,
     MeanState,
     ModelState,
-    model_adapter,
 )
 from streams.drift_window import read_window, write_window
-from streams.majority_tree import FeatureSplitter, MajorityLeaf, MajorityTree, distribution
+from streams.majority_tree import (
+    FeatureSplitter,
+    MajorityBranch,
+    MajorityLeaf,
+    MajorityTree,
+    distribution,
+)
 
 MAX_MODEL_BYTES = 64 * 1024 * 1024
 
@@ -47,8 +51,9 @@ _BRANCH = {
     *("drift_detector", "_alternate_tree", "_mean_error"),
 }
 _SPLITTER = {"_min_per_class", "_max_per_class", "_att_dist_per_class", "n_splits"}
+_decode = Decoder(ModelState).decode
 # As river leaves it: without types.
-_new_branch: Any = AdaNumBinaryBranchClass
+_new_branch: Any = MajorityBranch
 
 
 def encode_model(model: MajorityTree) -> bytes:
@@ -65,7 +70,7 @@ def encode_model(model: MajorityTree) -> bytes:
         counters={name: getattr(model, name) for name in _COUNTERS},
         root=None if model._root is None else _node_state(model._root),
     )
-    raw = orjson.dumps(state, default=tuple)
+    raw = encode(state)
     _checked(raw)
     return zlib.compress(raw, 1)
 
@@ -97,11 +102,9 @@ def decode_model(data: bytes, new: MajorityTree) -> MajorityTree:
 
 def _checked(raw: bytes) -> ModelState:
     try:
-        return model_adapter.validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise InvalidRecord(f"model: {where}: {first['msg']}") from None
+        return _decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRecord(f"model: {error}") from None
 
 
 def _known(node: Any, kind: type, attributes: set[str]) -> None:
@@ -115,7 +118,7 @@ def _known(node: Any, kind: type, attributes: set[str]) -> None:
 def _node_state(node: Any) -> LeafState | BranchState:
     if isinstance(node, MajorityLeaf):
         return _leaf_state(node)
-    _known(node, AdaNumBinaryBranchClass, _BRANCH)
+    _known(node, MajorityBranch, _BRANCH)
     left, right = node.children
     return BranchState(
         depth=node.depth,
@@ -150,17 +153,12 @@ def _leaf_state(leaf: Any) -> LeafState:
 def _splitter_state(splitter: Any) -> tuple[ClassValues, ...]:
     _known(splitter, FeatureSplitter, _SPLITTER)
     low, high = splitter._min_per_class, splitter._max_per_class
-    return tuple(
-        ClassValues(
-            label,
-            low[label],
-            high[label],
-            gaussian._var.mean.n,
-            gaussian._var.mean._mean,
-            gaussian._var._S,
-        )
-        for label, gaussian in splitter._att_dist_per_class.items()
-    )
+    values = []
+    for label, gaussian in splitter._att_dist_per_class.items():
+        variance = gaussian._var
+        mean = variance.mean
+        values.append(ClassValues(label, low[label], high[label], mean.n, mean._mean, variance._S))
+    return tuple(values)
 
 
 def _mean_state(mean: Mean) -> MeanState:

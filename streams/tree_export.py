@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from river.tree import HoeffdingAdaptiveTreeClassifier
-from river.tree.nodes.hatc_nodes import AdaNumBinaryBranchClass
 
 from schemas.errors import InvalidTree
 from schemas.feature import FEATURE_INDEX
 from schemas.fields import LABELS, TreeId
 from schemas.tree import Branch, Leaf
-from streams.majority_tree import MajorityLeaf
+from streams.majority_tree import MajorityBranch, MajorityLeaf
 
 
 def foretold(
@@ -27,7 +26,7 @@ def foretold(
     if node is None:
         return None
     weights: dict[str, float] = {}
-    while type(node) is AdaNumBinaryBranchClass:
+    while type(node) is MajorityBranch:
         weights = _weights(node.stats, tree_id) or weights
         node = node.children[0 if features[node.feature] <= node.threshold else 1]
     return _label(_weights(node.stats, tree_id) or weights)
@@ -59,7 +58,7 @@ def _append(
         rule_id = f"{_label(weights)} @{place or 'root'}"
         nodes.append(Leaf(rule_id=rule_id, distribution=weights))
         return
-    if type(node) is not AdaNumBinaryBranchClass or node.feature not in FEATURE_INDEX:
+    if type(node) is not MajorityBranch or node.feature not in FEATURE_INDEX:
         raise InvalidTree(f"{tree_id}: {type(node).__name__} is no split on a feature's number")
     at = len(nodes)
     branch = Branch(

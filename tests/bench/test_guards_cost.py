@@ -49,6 +49,6 @@ def test_percentiles_are_waits_that_were_there() -> None:
 
 def test_ratios_are_taken_round_by_round() -> None:
     rates = {"a": [80.0, 90.0, 100.0], "b": [100.0, 100.0, 100.0]}
-    contest = Contest(10, rates, {"a": [1.0], "b": [1.0]})
+    contest = Contest(10, rates, {"a": [1.0], "b": [1.0]}, {})
     assert contest.ratios("r") == {"r": 0.9, "r_min": 0.8, "r_max": 1.0}
     assert contest.rate("a") == 90

@@ -27,7 +27,7 @@ def test_the_first_is_compared_with_whom_one_names() -> None:
 
 def test_a_round_too_few_is_no_ratio() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        Contest(1, {"a": [1.0, 2.0], "b": [1.0]}, {}).ratios("r")
+        Contest(1, {"a": [1.0, 2.0], "b": [1.0]}, {}, {}).ratios("r")
 
 
 def test_what_throughput_reports(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import deque
 from pathlib import Path
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any, NamedTuple, Protocol, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -31,14 +31,27 @@ from servers.kafka_jars import KAFKA_VERSION, ServerUnavailable, java, kafka_jar
 
 _MEGABYTE = 1_048_576
 _START_SECONDS = 120
-SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+class Life(NamedTuple):
+    """What is expected of a broker: options of its JVM, and properties beside `BROKER`."""
+
+    jvm: tuple[str, ...]
+    properties: dict[str, str]
+
+
+SHORT_LIVED = Life(("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), {})
 """A broker of the tests has two cores for all, and minutes to live: no time for the second
 compiler."""
-LASTING = (
-    *("-Xms1g", "-Xmx1g"),
-    *("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"),
+LASTING = Life(
+    (
+        *("-Xms1g", "-Xmx1g"),
+        *("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"),
+    ),
+    {"broker.session.timeout.ms": "60000"},
 )
-"""What Kafka's own start scripts give its JVM, heap included: for a broker that is measured."""
+"""What Kafka's own start scripts give its JVM, heap included: for a broker that is measured. Nobody
+kills it, so its silence means that the machine stands still."""
 _STOP_SECONDS = 20
 _GIVEN_OUT = Path(tempfile.gettempdir(), "learner-ports")
 _claims: deque[IO[str]] = deque(maxlen=256)
@@ -59,8 +72,9 @@ BROKER = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
-    # A broker that was killed is let back in at once, not after the default of 9 s.
-    "broker.session.timeout.ms": "2000",
+    # A broker that was killed is let back in when it is up again, not after the default of 9 s;
+    # one that got no processor for some seconds is not taken for dead.
+    "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "500",
     "message.max.bytes": str(8 * _MEGABYTE),
     "replica.fetch.max.bytes": str(8 * _MEGABYTE),
@@ -96,7 +110,7 @@ class KafkaServer:
         data: Path | None = None,
         properties: dict[str, str] | None = None,
         heap_mb: int = 512,
-        jvm: tuple[str, ...] = SHORT_LIVED,
+        jvm: tuple[str, ...] = SHORT_LIVED.jvm,
     ) -> None:
         self._java, self._jars = java(), kafka_jars()
         self._own_data = data is None
@@ -225,7 +239,7 @@ class KafkaServer:
 class KafkaContainer:
     """The same broker in the image that Apache publishes, on a Docker engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: dict[str, str]) -> None:
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
         (port,) = free_ports(1)
@@ -235,6 +249,7 @@ class KafkaContainer:
             "listeners": "CLIENT://0.0.0.0:9092,CONTROLLER://localhost:9093",
             "advertised.listeners": f"CLIENT://127.0.0.1:{port}",
             "controller.quorum.voters": "1@localhost:9093",
+            **more,
         }
         self._container: Any = DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
         self._container.with_bind_ports(9092, port)
@@ -271,14 +286,18 @@ class KafkaContainer:
         self.start()
 
 
-def start_kafka(jvm: tuple[str, ...] = SHORT_LIVED) -> Kafka:
+def start_kafka(life: Life = SHORT_LIVED) -> Kafka:
     """A broker of one's own: in Docker (with its image's JVM options) if an engine answers,
     otherwise from the jars.
 
     Raises:
         ServerUnavailable: neither works here.
     """
-    kafka: Kafka = KafkaContainer() if docker_answers() else KafkaServer(jvm=jvm)
+    kafka: Kafka = (
+        KafkaContainer(life.properties)
+        if docker_answers()
+        else KafkaServer(properties=life.properties, jvm=life.jvm)
+    )
     kafka.start()
     return kafka
 

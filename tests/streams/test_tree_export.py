@@ -139,12 +139,12 @@ def test_nothing_learned_is_no_document() -> None:
         export_nodes(new_model(EAGER), TREE)
 
 
-def test_a_split_on_anything_but_a_features_number_is_refused() -> None:
+def test_a_split_on_anything_but_a_feature_is_refused() -> None:
     model: Any = new_model(EAGER)
     rng = random.Random(3)
     for _ in range(400):
-        colour = rng.choice(["red", "blue"])
-        model.learn_one({"colour": colour}, LABELS[TREE][colour == "red"])
+        red = rng.choice([0.0, 1.0])
+        model.learn_one({"red": red}, LABELS[TREE][int(red)])
     assert isinstance(model._root, DTBranch)
     with pytest.raises(InvalidTree, match="no split"):
         export_nodes(model, TREE)
