@@ -22,14 +22,14 @@ class Numbers(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, 
     """Written without names: there are thousands of them."""
 
 
-class MeanState(Numbers):
+class MeanState(Numbers, frozen=True):
     """``river.stats.Mean``: the errors of a node since they were last reset."""
 
     n: Weight
     mean: float
 
 
-class ClassValues(Numbers):
+class ClassValues(Numbers, frozen=True):
     """What a leaf has seen of one feature among the examples of one label.
 
     ``low``–``high`` the range; ``n``, ``mean`` and the sum of squared deviations (Welford).
@@ -43,7 +43,7 @@ class ClassValues(Numbers):
     squares: float
 
 
-class BucketRow(Numbers):
+class BucketRow(Numbers, frozen=True):
     """One row of ADWIN's exponential histogram; ``filled`` of the buckets are in use."""
 
     filled: Count
@@ -51,7 +51,7 @@ class BucketRow(Numbers):
     variances: tuple[float, ...]
 
 
-class WindowState(Numbers):
+class WindowState(Numbers, frozen=True):
     """``river.drift.ADWIN``: the adaptive window over a node's errors (0 or 1 each).
 
     Field by field what river's Rust object writes (Bifet & Gavaldà 2007, ADWIN2).

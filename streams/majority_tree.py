@@ -132,7 +132,7 @@ class FeatureSplitter(GaussianSplitter):
         """An empty one."""
         return FeatureSplitter(self.n_splits)
 
-    def update(self, att_val: float, target_val: str, w: float) -> None:
+    def update(self, att_val: Any, target_val: Any, w: float) -> None:
         gaussian = self._att_dist_per_class.get(target_val)
         if gaussian is None:
             gaussian = self._att_dist_per_class[target_val] = distribution(Var(ddof=1))

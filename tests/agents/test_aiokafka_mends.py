@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import CoordinationType
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from aiokafka.structs import BrokerMetadata
+from aiokafka.structs import BrokerMetadata, PartitionMetadata
 
 from agents.aiokafka_mends import AWAY_PAUSE_SECONDS, sit_out_outages
 from servers.kafka import free_ports
@@ -78,3 +79,42 @@ class TestMend2NobodyAnswers:
             assert await one.client._get_conn(0) is None
             tries += 1
         return tries
+
+
+class TestMend3APartitionWithoutALeader:
+    async def test_each_look_at_the_metadata_waits(self) -> None:
+        assert await self._looks(mended=True, leader=-1) <= 1 / AWAY_PAUSE_SECONDS + 1
+
+    async def test_so_it_does_where_the_topic_is_gone(self) -> None:
+        assert await self._looks(mended=True, leader=None) <= 1 / AWAY_PAUSE_SECONDS + 1
+
+    async def test_without_the_mend_it_looks_as_often_as_it_can(self) -> None:
+        assert await self._looks(mended=False, leader=-1) > 20 / AWAY_PAUSE_SECONDS
+
+    async def test_nothing_waits_once_all_are_led(self) -> None:
+        assert await self._looks(mended=True, leader=0) > 20 / AWAY_PAUSE_SECONDS
+
+    @staticmethod
+    async def _looks(*, mended: bool, leader: int | None) -> int:
+        """Updates of the metadata in a second for one who wants the next as soon as one is there;
+        ``leader``: of the topic's partition, ``None`` for no such topic."""
+        client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
+
+        async def update(cluster: ClusterMetadata, _: object) -> bool:
+            await asyncio.sleep(0)
+            if leader is not None:
+                known = PartitionMetadata("t", 0, leader, [0], [0], None)
+                cluster._partitions = {"t": {0: known}}
+            return True
+
+        client._metadata_update = update
+        if mended:
+            sit_out_outages(client)
+        client._topics = {"t"}
+        keeping = asyncio.ensure_future(client._md_synchronizer())
+        looks, end = 0, asyncio.get_running_loop().time() + 1
+        while asyncio.get_running_loop().time() < end:
+            await client.force_metadata_update()
+            looks += 1
+        keeping.cancel()
+        return looks
