@@ -181,7 +181,7 @@ class Trainer:
         await self._log.stop()
 
     def _leave_if_gone(self) -> None:
-        """Otherwise aiokafka asks for a deleted topic thousands of times a second, for ever."""
+        """Otherwise aiokafka asks for a deleted topic for ever."""
         if self._consumer.partitions_for_topic(EXAMPLES):
             self._last_there = time.monotonic()
         elif time.monotonic() - self._last_there > _GONE_SECONDS:

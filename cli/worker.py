@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from cli.json_lines import write_json
 from cli.options import AppId, EveryEvent, Kafka, MetricsPort, PinTrees, settings_with_kafka
 from cli.running import Heartbeat, run_until_stopped
+
+log = structlog.get_logger("learner")
+_TELL_SECONDS = 60.0
 
 
 def worker(
@@ -51,6 +58,21 @@ def worker(
     metrics = WorkerMetrics()
     with serving(metrics, settings.metrics):
         done = run_until_stopped(
-            lambda stop: run_worker(settings, stop, metrics=metrics), heartbeat
+            lambda stop: run_worker(settings, stop, told_each_minute(), metrics), heartbeat
         )
     write_json(done)
+
+
+def told_each_minute(clock: Callable[[], float] = time.monotonic) -> Callable[[Counter[str]], None]:
+    """Logs what happened to the records of the last minute, by outcome, if there were any."""
+    told, told_at = Counter[str](), clock()
+
+    def on_progress(counts: Counter[str]) -> None:
+        nonlocal told, told_at
+        if clock() - told_at < _TELL_SECONDS:
+            return
+        if since := counts - told:
+            log.info("records of the last minute", **since)
+        told, told_at = Counter(counts), clock()
+
+    return on_progress
