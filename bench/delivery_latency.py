@@ -37,11 +37,10 @@ from servers.kafka import free_ports
 from simulation.classroom import simulate
 
 DELIVERY_APP_ID = "bench-delivery"
-_WARM_UP = (500, 1_000, *10 * (2_000,))
-"""Events a second, each for ``_WARM_UP_SECONDS``: for two minutes a broker that has just started
-takes a core for compiling itself, and none is in production so young."""
-_WARM_UP_SECONDS = 12.0
-_LONE_EVENTS_PER_S, _LONE_SECONDS = 5, 40.0
+_WARM_UP = ((500, 10.0), (1_000, 10.0), (2_000, 80.0))
+"""Events a second, for so many seconds: for two minutes a broker that has just started takes a core
+for compiling itself, and none is in production so young."""
+_LONE_EVENTS_PER_S, _LONE_SECONDS = 5, 30.0
 _TOP_LOAD_EVENTS = 30_000
 _STAGES = (
     "learner_decision_latency_seconds",
@@ -77,8 +76,8 @@ def delivery_latency(bootstrap: str, seconds: float, rounds: int) -> dict[str, f
         ]
         try:
             lines = simulate(learners=2_000, days=400, seed=5)
-            for rate in _WARM_UP:
-                _load(bootstrap, lines, rate, _WARM_UP_SECONDS)
+            for rate, for_seconds in _WARM_UP:
+                _load(bootstrap, lines, rate, for_seconds)
             top = statistics.median(_top_load(bootstrap, lines) for _ in range(3))
             before = _stages(ports)
             runs = [_load(bootstrap, lines, top / 2, seconds) for _ in range(rounds)]

@@ -50,12 +50,8 @@ class Load(NamedTuple):
     seconds: float
 
 
-def guards_cost(events: int, rounds: int, events_per_s: float, seconds: float) -> dict[str, object]:
-    """``guards_throughput_ratio``, events a second of both, and ``…_latency_p50_ms``, ``p99``."""
-    return guards_throughput(events, rounds) | guards_latency(rounds, events_per_s, seconds)
-
-
 def guards_throughput(events: int, rounds: int) -> dict[str, object]:
+    """``guards_throughput_ratio``, and events a second of both."""
     found = contest(("lists", "unguarded"), events, rounds)
     return {
         **found.ratios("guards_throughput_ratio"),

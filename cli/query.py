@@ -425,7 +425,9 @@ def _said(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, timedelta | date | str | int):
         return str(value)
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value}"
 
 
 def _told(found: Sequence[Any], as_json: bool) -> bool:

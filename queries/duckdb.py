@@ -30,6 +30,7 @@ from queries.answers import (
 from queries.chat_sessions import sessions
 from schemas.decision import Decision, decision_adapter
 from schemas.delivery import Delivery, delivery_adapter
+from schemas.event import BY_OTHERS
 from schemas.example import TreeExample, example_adapter
 from schemas.fields import TreeId
 from schemas.tree import TreeDocument
@@ -57,15 +58,16 @@ def course_journey(file: Path, user_id: str, course_id: str) -> dict[str, Any] |
 
 
 def activity_across_courses(file: Path, user_id: str) -> list[DailyActivity]:
-    """How often a learner works, day by day and course by course."""
+    """How often a learner works, day by day and course by course; not what others do for them."""
     sql = """
         SELECT occurred_on AS day, coalesce(course_id, '') AS course, count(*),
-            coalesce(sum(duration), 0), count(*) FILTER (type = 'quiz.submitted'),
-            avg(score) FILTER (type = 'quiz.submitted')
-        FROM events WHERE user_id = TRY_CAST(? AS UUID)
+            coalesce(sum(duration), 0), count(score), avg(score)
+        FROM events
+        WHERE user_id = TRY_CAST(? AS UUID) AND NOT list_contains(?, type)
+            AND (record ->> 'message_direction') IS DISTINCT FROM 'system'
         GROUP BY day, course ORDER BY day, course
     """
-    return [DailyActivity(*row) for row in _rows(file, sql, user_id)]
+    return [DailyActivity(*row) for row in _rows(file, sql, user_id, list(BY_OTHERS))]
 
 
 def skill_progress(file: Path, user_id: str) -> list[SkillProgress]:

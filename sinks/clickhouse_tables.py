@@ -232,7 +232,7 @@ def is_learners(event: dict[str, Any]) -> bool:
 def daily_activity(where: str = "1") -> str:
     """The query that adds up the days; ``where`` may name ``user_id`` and ``occurred_on``.
 
-    Sums are of billionths, so that they are the same in whatever order rows are added.
+    Sums are of millionths, so that they are the same in whatever order rows are added.
     """
     return f"""SELECT user_id, occurred_on, course_id, count() AS events,
     sum(toInt64(round(duration * 1000000))) / 1000000 AS seconds,
