@@ -27,7 +27,8 @@ RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation .
 
 FROM python:${PYTHON}-slim
-RUN useradd --uid 10001 --create-home learner
+# A volume that is mounted on /data takes its owner: DuckDB's file stands there.
+RUN useradd --uid 10001 --create-home learner && install -d -o 10001 -g 10001 /data
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001:10001

@@ -22,12 +22,13 @@ from schemas.errors import (
     RejectedEvent,
     StoreUnavailable,
 )
-from schemas.topics import EVENTS
+from schemas.topics import CHAT, EVENTS
 from sinks.contract import Sink, SinkRecord
 from sinks.registry import STORES, sink_of
 from streams.decode import Record
 from streams.rules import Rules
 
+_BY_LATEST_MESSAGE = ("postgres", "mongodb")
 Place = tuple[str, int, int]
 """Topic, partition and offset."""
 
@@ -69,6 +70,11 @@ class LetterStores:
         name = names.get(letter.topic)
         if name is None:
             raise _refused(f"{store} keeps nothing of {letter.topic}")
+        if name == CHAT and store in _BY_LATEST_MESSAGE:
+            raise _refused(
+                f"{store} keeps sessions by their latest message and would pass over an earlier "
+                f"one: `learner rebuild {store}` writes it in its place"
+            )
         if name == EVENTS:
             record = Record(letter.offset, letter.key or b"", letter.raw, now)
             return store, event_record(letter.partition, record, rules)

@@ -221,21 +221,22 @@ class SinkAgent:
         if at - self._told < _PROGRESS_SECONDS and not now:
             return
         self._told = at
-        with contextlib.suppress(IllegalStateError):  # partitions are moving: the last figure
-            self.progress.behind = await self._behind()
+        with contextlib.suppress(KafkaError, TimeoutError):  # the last figure stays
+            async with asyncio.timeout(_PROGRESS_SECONDS):
+                self.progress.behind = await self._behind()
         self._metrics.behind(self._sink.name, self.progress.behind)
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
     async def _behind(self) -> int:
+        """By Kafka's own word: nothing is fetched while a store is away."""
         behind = 0
-        for tp in self._consumer.assignment():
-            end = self._consumer.last_stable_offset(tp)
-            if end is not None and end > 0:
-                done = self._committed.get(tp)
-                if done is None:
-                    done = await self._consumer.committed(tp) or 0
-                behind += max(0, end - done)
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        for tp, end in ends.items():
+            done = self._committed.get(tp)
+            if done is None:
+                done = await self._consumer.committed(tp) or 0
+            behind += max(0, end - done)
         return behind
 
     @asynccontextmanager

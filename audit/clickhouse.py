@@ -131,7 +131,7 @@ class ClickhouseAudit:
 
 
 class _Day:
-    """A learner's day in a course, added up as ClickHouse does: in billionths, so in any order."""
+    """A learner's day in a course, added up as ClickHouse does: in millionths, so in any order."""
 
     __slots__ = ("_answers", "_events", "_score", "_seconds")
 
@@ -140,12 +140,12 @@ class _Day:
 
     def add(self, event: dict[str, Any]) -> None:
         self._events += 1
-        self._seconds += round(event.get("duration", 0) * 1e9)
+        self._seconds += round(event.get("duration", 0) * 1e6)
         self._answers += "score" in event
-        self._score += round(event.get("score", 0) * 1e9)
+        self._score += round(event.get("score", 0) * 1e6)
 
     def totals(self) -> tuple[int, float, int, float]:
-        return self._events, float(self._seconds) / 1e9, self._answers, float(self._score) / 1e9
+        return self._events, float(self._seconds) / 1e6, self._answers, float(self._score) / 1e6
 
 
 def _daily(  # one for each column

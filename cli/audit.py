@@ -112,16 +112,20 @@ def _show(reports: list[StoreReport], console: Console) -> None:
     console.print(table)
     for report in reports:
         if report.note:
-            console.print(f"{report.store}: {report.note}", highlight=False)
+            console.print(f"{report.store}: {report.note}", highlight=False, markup=False)
         for found in report.tables:
             for difference in found.first:
                 console.print(
                     f"{report.store} {difference.table} {difference.id}: {difference.kind}",
                     style="bold",
                     highlight=False,
+                    markup=False,
                 )
                 for name, (stored, expected) in list(difference.fields.items())[:10]:
-                    console.print(f"  {name}: stored {_short(stored)}, expected {_short(expected)}")
+                    console.print(
+                        f"  {name}: stored {_short(stored)}, expected {_short(expected)}",
+                        markup=False,
+                    )
     in_step = all(report.in_step for report in reports)
     console.print("in step" if in_step else "NOT in step", style="bold")
 

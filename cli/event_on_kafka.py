@@ -76,7 +76,7 @@ async def find_event(
             consumer.assign(partitions)
             await seek_since(consumer, partitions, since)
             async for record in read_to_end(consumer, partitions):
-                if may_be(record.value.lower()):
+                if may_be((record.value or b"").lower()):
                     found = _found(record)
                     if found is not None and is_it(found.event):
                         return found

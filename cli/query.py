@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.failures import fail
 from cli.json_lines import write_json
@@ -33,6 +34,13 @@ File = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON lines, for a program.")]
 Since = Annotated[datetime | None, typer.Option(help="UTC, included.")]
 Until = Annotated[datetime | None, typer.Option(help="UTC, not included.")]
+_DAY = ["%Y-%m-%d"]
+FirstDay = Annotated[
+    datetime | None, typer.Option("--since", formats=_DAY, help="UTC day, included.")
+]
+EndDay = Annotated[
+    datetime | None, typer.Option("--until", formats=_DAY, help="UTC day, not included.")
+]
 OneTree = Annotated[TreeId | None, typer.Option("--tree", help="Of one tree only.")]
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,8 +92,8 @@ def journey(
 def activity(
     ctx: typer.Context,
     user_id: User,
-    since: Since = None,
-    until: Until = None,
+    since: FirstDay = None,
+    until: EndDay = None,
     file: File = None,
     as_json: Json = False,
 ) -> None:
@@ -409,7 +417,7 @@ def _show(rows: Sequence[Any], as_json: bool) -> None:
     for name in rows[0]._fields:
         table.add_column(name, overflow="fold")  # an id that was cut off is of no use
     for row in rows:
-        table.add_row(*map(_said, row))
+        table.add_row(*(Text(_said(value)) for value in row))
     _console().print(table)
 
 

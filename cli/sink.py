@@ -89,7 +89,7 @@ def shown() -> Iterator[Callable[[SinkProgress], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[error]}"),
+        TextColumn("{task.fields[error]}", markup=False),
         console=Console(stderr=True),
     )
     tasks: dict[str, TaskID] = {}

@@ -140,6 +140,9 @@ class SinkSettings(_Section):
     )
 
 
+_LARGEST_PORT = 65_535
+
+
 def _without_password(url: str) -> str:
     if "://" not in url:
         raise ValueError("an address begins with its scheme, such as https://")
@@ -151,8 +154,8 @@ def _without_password(url: str) -> str:
         raise ValueError("a password has no place in the address: set the PASSWORD beside it")
     for host in parts.netloc.rpartition("@")[2].split(","):
         port = host.rpartition("]")[2].partition(":")[2]
-        if port and not port.isdecimal():
-            raise ValueError("a port is a number")
+        if port and not (port.isdecimal() and int(port) <= _LARGEST_PORT):
+            raise ValueError(f"a port is a number up to {_LARGEST_PORT}")
     return url
 
 

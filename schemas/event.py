@@ -38,7 +38,7 @@ from schemas.fields import (
 )
 
 Tags = Annotated[tuple[Identifier, ...], Field(max_length=32)]
-Retries = Annotated[int, Field(ge=0, le=1000)]
+Times = Annotated[int, Field(ge=0, le=1000)]
 
 
 class _Event(BaseModel):
@@ -137,7 +137,7 @@ class QuizSubmitted(_CourseEvent):
     module_id: Identifier | None = None
     skill_tag: Identifier | None = None
     objective_tag: Identifier | None = None
-    retries: Retries = 0
+    retries: Times = 0
     hint_used: bool = False
     duration: Seconds = 0.0
     confidence: UnitScore | None = None
@@ -222,7 +222,7 @@ class StrategyDelivered(_CourseEvent):
 
 class CourseEnrolled(_CourseEvent):
     type: Literal["course.enrolled"]
-    previous_attempts: Count = 0
+    previous_attempts: Times = 0
 
 
 class CourseCompleted(_CourseEvent):

@@ -255,7 +255,3 @@ FROM (
     GROUP BY user_id, occurred_on, event_id
 )
 GROUP BY user_id, occurred_on, course_id"""  # noqa: S608  # text of ours
-
-
-def _exact_sum(number: str) -> str:
-    return f"sum(toInt64(round({number} * 1000000000))) / 1000000000"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,6 +58,7 @@ class DeliverableDecision:
 
 
 _decision_adapter = TypeAdapter(DeliverableDecision)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def decode_ack(record: Record) -> DeliveryAck:
@@ -66,6 +68,8 @@ def decode_ack(record: Record) -> DeliveryAck:
     except ValidationError as error:
         raise rejection(record.value, error) from None
     _check_key(record, ack.user_id)
+    # The service's words go to every store and to terminals; not every store takes a NUL.
+    ack.reason = _CONTROLS.sub(" ", ack.reason)
     return ack
 
 

@@ -136,13 +136,13 @@ def broker_proxy() -> Iterator[Callable[[Sequence[int]], BrokerProxy]]:
 
 
 @pytest.fixture
-def prometheus() -> Iterator[Callable[[Mapping[str, Sequence[int]]], ChildServer]]:
-    """Starts a Prometheus that scrapes ports on this machine, by job; it ends with the test."""
+def prometheus() -> Iterator[Callable[..., ChildServer]]:
+    """Starts a Prometheus (`servers.prometheus.start`); it ends with the test."""
     started: list[ChildServer] = []
 
-    def start(targets: Mapping[str, Sequence[int]]) -> ChildServer:
+    def start(targets: Mapping[str, Sequence[int]], hurry: float = 1) -> ChildServer:
         try:
-            started.append(prometheus_for_tests.start(targets))
+            started.append(prometheus_for_tests.start(targets, hurry))
         except ServerUnavailable as error:
             _not_here("Prometheus", str(error), possible=error.possible)
         return started[-1]

@@ -1,0 +1,325 @@
+"""Each alert is brought about on real servers, and ends when docs/operations.md is followed.
+
+By Prometheus with the rules that we ship, `hurry` times quicker. Minutes each:
+``make test ARGS="-m long tests/operations"``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+from operations.rehearsal import (
+    Rehearsal,
+    answers,
+    coming_in,
+    held_back,
+    learner,
+    send,
+    until,
+)
+
+from agents.topics import DECISIONS, EVENTS, EXAMPLES
+from config.settings import FacilitatorSettings, RedisSettings, Settings, SinkSettings
+from faults.committed_records import lag
+from schemas.sample_records import SAMPLES
+from servers import redis as redis_for_tests
+from servers.kafka import Kafka
+from servers.kafka_topics import make_anew, wait_for_leaders
+from servers.postgres import new_database
+from servers.store_server import ChildServer, StoreServer
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def hurry() -> int:
+    """Windows and waits of the rules are so many times shorter: 5 minutes are 10 s."""
+    return 30
+
+
+@pytest.fixture
+def rehearsal(
+    fresh_kafka: Settings, tmp_path: Path, prometheus: Callable[..., ChildServer], hurry: int
+) -> Iterator[Rehearsal]:
+    in_tmp = fresh_kafka.duckdb.model_copy(update={"file": tmp_path / "learner.duckdb"})
+    settings = fresh_kafka.model_copy(update={"duckdb": in_tmp})
+    rehearsed = Rehearsal(settings, tmp_path, prometheus, hurry)
+    yield rehearsed
+    rehearsed.end()
+
+
+@pytest.fixture
+def own_redis(rehearsal: Rehearsal) -> Iterator[StoreServer]:
+    """One to be killed, which the rehearsal's settings name."""
+    server = redis_for_tests.start()
+    quick = SinkSettings(retry_longest_seconds=1.0)
+    rehearsal.settings = rehearsal.settings.model_copy(
+        update={"redis": RedisSettings(url=server.url, timeout_seconds=1.0), "sink": quick}
+    )
+    yield server
+    server.stop()
+
+
+def decisions(**changes: object) -> Iterator[bytes]:
+    (_, sample), *_ = SAMPLES["decision"]
+    for _ in itertools.count():
+        yield json.dumps({**sample, "decision_id": str(uuid.uuid4()), **changes}).encode()
+
+
+def test_job_gone_and_instance_down(rehearsal: Rehearsal) -> None:
+    worker = rehearsal.starts("worker")
+    rehearsal.until_up("worker")
+    worker.kill()
+    rehearsal.until_fires("LearnerJobGone", "LearnerInstanceDown")
+    rehearsal.starts("worker")
+    rehearsal.until_silent("LearnerJobGone", "LearnerInstanceDown")
+
+
+@pytest.mark.parametrize("hurry", [8])
+def test_restarting(rehearsal: Rehearsal) -> None:
+    """A topic is not there: its log says so, and that `learner topics create` makes it."""
+    settings = rehearsal.settings
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin.delete_topics([DECISIONS])[DECISIONS].result()
+
+    def started_again() -> bool:
+        worker = rehearsal.starts("worker")
+        assert worker.wait() == 1
+        return "LearnerRestarting" in rehearsal.firing()
+
+    until(started_again, "LearnerRestarting does not fire")
+    learner(settings, "topics", "create")
+    worker = rehearsal.starts("worker")
+    rehearsal.until_silent("LearnerRestarting")
+    assert worker.alive
+
+
+def test_two_trainers(rehearsal: Rehearsal) -> None:
+    first = rehearsal.starts("trainer", number=0)
+    rehearsal.until_up("trainer", 0)
+    second = rehearsal.starts("trainer", number=1)
+    rehearsal.until_fires("LearnerTwoTrainers")
+    first.terminate()
+    rehearsal.until_silent("LearnerTwoTrainers")
+    assert second.alive
+
+
+def test_worker_falls_behind(rehearsal: Rehearsal) -> None:
+    """One worker, held back to a tenth of the time; a second one helps."""
+    slow = rehearsal.starts("worker", number=0)
+    rehearsal.until_up("worker", 0)
+    with held_back(slow), coming_in(rehearsal.settings, answers(), per_second=400):
+        rehearsal.until_fires("LearnerWorkerFallsBehind")
+        rehearsal.starts("worker", number=1)
+        rehearsal.until_up("worker", 1)
+    rehearsal.until_silent("LearnerWorkerFallsBehind")
+    until(lambda: lag(rehearsal.settings) == 0, "they do not catch up")
+
+
+def test_worker_stuck(
+    own_kafka: Callable[[], Kafka],
+    tmp_path: Path,
+    prometheus: Callable[..., ChildServer],
+    hurry: int,
+) -> None:
+    """Its only broker hangs; mended, the worker goes on by itself."""
+    kafka = own_kafka()
+    settings = Settings(_env_file=None)
+    settings.kafka.bootstrap_servers = kafka.bootstrap
+    make_anew(settings)
+    rehearsed = Rehearsal(settings, tmp_path, prometheus, hurry)
+    try:
+        worker = rehearsed.starts("worker")
+        rehearsed.until_up("worker")
+        with coming_in(settings, answers(), per_second=200):
+            until(lambda: lag(settings) > 0, "nothing comes in")
+            assert kafka.pid is not None
+            os.kill(kafka.pid, signal.SIGSTOP)
+            rehearsed.until_fires("LearnerWorkerStuck")
+            os.kill(kafka.pid, signal.SIGCONT)
+            rehearsed.until_silent("LearnerWorkerStuck")
+        until(lambda: lag(settings) == 0, "it does not catch up")
+        assert worker.alive
+    finally:
+        rehearsed.end()
+
+
+def test_partitions_unowned(rehearsal: Rehearsal) -> None:
+    """A member of the group that is none of ours; with its end the worker gets in."""
+    foreign = Consumer(
+        {
+            "bootstrap.servers": rehearsal.settings.kafka.bootstrap_servers,
+            "group.id": rehearsal.settings.worker.app_id,
+        }
+    )
+    foreign.subscribe([EVENTS])
+    until(lambda: foreign.poll(0.2) is None and bool(foreign.assignment()), "it does not join")
+    rehearsal.starts("worker")
+    rehearsal.until_fires("LearnerPartitionsUnowned")
+    foreign.close()
+    rehearsal.starts("worker", number=1)
+    rehearsal.until_silent("LearnerPartitionsUnowned")
+
+
+def test_dead_letters(rehearsal: Rehearsal) -> None:
+    """A sender's new version; when it is mended, what it sent is settled."""
+    settings = rehearsal.settings
+    rehearsal.starts("worker")
+    with coming_in(settings, answers()):
+        with coming_in(settings, answers(score="high"), per_second=2):
+            rehearsal.until_fires("LearnerDeadLetters")
+        assert "invalid_value" in learner(settings, "dlq", "list").output
+        rehearsal.until_silent("LearnerDeadLetters")
+    learner(settings, "dlq", "drop", "--reason", "invalid_value", "--yes")
+    assert "invalid_value" not in learner(settings, "dlq", "list").output
+
+
+def test_events_replayed(rehearsal: Rehearsal) -> None:
+    """``learner.events`` was made anew, the changelogs were kept: new events are passed over."""
+    settings = rehearsal.settings
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    source = answers()
+    send(settings, itertools.islice(source, 200))
+    worker = rehearsal.starts("worker")
+    until(lambda: lag(settings) == 0, "nothing is folded")
+    worker.terminate()
+    _deleted(admin, [EVENTS])
+    learner(settings, "topics", "create")
+    wait_for_leaders(settings.kafka.bootstrap_servers, [EVENTS])
+    passed_over = list(itertools.islice(source, 100))
+    send(settings, passed_over)
+    worker = rehearsal.starts("worker")
+    rehearsal.until_fires("LearnerEventsReplayed")
+    worker.kill()
+    names = [name for name in admin.list_topics().topics if name.endswith("-changelog")]
+    _deleted(admin, [name for name in names if name.startswith(settings.worker.app_id)])
+    admin.delete_consumer_groups([settings.worker.app_id])[settings.worker.app_id].result()
+    learner(settings, "topics", "create")
+    rehearsal.starts("worker")
+    send(settings, passed_over)
+    until(lambda: lag(settings) == 0, "nothing is folded")
+    rehearsal.until_silent("LearnerEventsReplayed")
+
+
+def test_decisions_slow(rehearsal: Rehearsal) -> None:
+    """An import of old events: the alert ends with it."""
+    rehearsal.starts("worker")
+    with coming_in(rehearsal.settings, answers(), seconds_old=60):
+        rehearsal.until_fires("LearnerDecisionsSlow")
+    rehearsal.until_silent("LearnerDecisionsSlow")
+
+
+def test_store_away_and_sink_behind(rehearsal: Rehearsal, own_redis: StoreServer) -> None:
+    rehearsal.starts("sink", "sink redis")
+    rehearsal.until_up("sink")
+    own_redis.kill()
+    send(rehearsal.settings, itertools.islice(decisions(), 12_000), DECISIONS)
+    rehearsal.until_fires("LearnerStoreAway", "LearnerSinkBehind")
+    own_redis.start()
+    rehearsal.until_silent("LearnerStoreAway", "LearnerSinkBehind")
+    with redis.Redis.from_url(own_redis.url) as client:
+        assert client.dbsize() > 0
+
+
+def test_sink_gone(rehearsal: Rehearsal) -> None:
+    sink = rehearsal.starts("sink", "sink duckdb")
+    rehearsal.until_up("sink")
+    sink.terminate()
+    rehearsal.until_fires("LearnerSinkGone")
+    rehearsal.starts("sink", "sink duckdb")
+    rehearsal.until_silent("LearnerSinkGone")
+
+
+async def test_sink_refuses(rehearsal: Rehearsal, postgres_server: StoreServer) -> None:
+    """Somebody has set a constraint; taken back, the letters go where they were refused."""
+    async with new_database(postgres_server) as postgres:
+        rehearsal.settings = rehearsal.settings.model_copy(update={"postgres": postgres})
+        settings = rehearsal.settings
+        rehearsal.starts("sink", "sink postgres")
+        send(settings, itertools.islice(decisions(), 10), DECISIONS)
+        password = postgres.password and postgres.password.get_secret_value()
+        connection = await asyncpg.connect(postgres.url, password=password)
+
+        async def rows() -> int:
+            return int(await connection.fetchval("SELECT count(*) FROM decisions"))
+
+        await _soon(rows, 10)
+        await connection.execute(
+            "ALTER TABLE decisions ADD CONSTRAINT none CHECK (decision_label = 'none') NOT VALID"
+        )
+        send(settings, itertools.islice(decisions(), 5), DECISIONS)
+        rehearsal.until_fires("LearnerSinkRefuses")
+        assert "store_refused" in learner(settings, "dlq", "list").output
+        await connection.execute("ALTER TABLE decisions DROP CONSTRAINT none")
+        learner(settings, "dlq", "resend", "--reason", "store_refused", "--yes")
+        await _soon(rows, 15)
+        await connection.close()
+        rehearsal.until_silent("LearnerSinkRefuses")
+        rehearsal.end()
+
+
+def test_trainer_stalled(rehearsal: Rehearsal) -> None:
+    """A transaction of somebody else's hangs on ``tree.examples``; `learner doctor` finds it."""
+    settings = rehearsal.settings
+    (_, sample), *_ = SAMPLES["tree-example"]
+    rehearsal.starts("trainer")
+    rehearsal.until_up("trainer")
+    hanging = Producer(
+        {"bootstrap.servers": settings.kafka.bootstrap_servers, "transactional.id": "hangs"}
+    )
+    hanging.init_transactions()
+    hanging.begin_transaction()
+    for partition in range(settings.kafka.partitions):
+        hanging.produce(EXAMPLES, value=json.dumps(sample).encode(), partition=partition)
+    hanging.flush()
+    rehearsal.until_fires("LearnerTrainerStalled")
+    hanging.abort_transaction()
+    rehearsal.until_silent("LearnerTrainerStalled")
+
+
+def test_deliveries_time_out_and_are_given_up(rehearsal: Rehearsal) -> None:
+    """The query-strategy service is away, and comes back."""
+    quick = FacilitatorSettings(ack_timeout_seconds=1.0, attempts=2)
+    rehearsal.settings = rehearsal.settings.model_copy(update={"facilitator": quick})
+    rehearsal.starts("worker")
+    rehearsal.starts("facilitator")
+    with coming_in(rehearsal.settings, answers()):
+        rehearsal.until_fires("LearnerDeliveriesTimeOut", "LearnerDeliveriesGivenUp")
+        listed = learner(rehearsal.settings, "dlq", "list").output
+        assert "not_acknowledged" in listed
+        rehearsal.starts("responder", "deliveries --ack")
+        rehearsal.until_silent("LearnerDeliveriesTimeOut", "LearnerDeliveriesGivenUp")
+
+
+def test_deliveries_slow(rehearsal: Rehearsal) -> None:
+    """A backlog: the alert ends with it."""
+    rehearsal.starts("facilitator")
+    label = {"tree_id": "intervention_strategy", "decision_label": "Spaced Review"}
+    backlog = decisions(**label)
+    with coming_in(rehearsal.settings, backlog, topic=DECISIONS, seconds_old=60):
+        rehearsal.until_fires("LearnerDeliveriesSlow")
+    rehearsal.until_silent("LearnerDeliveriesSlow")
+
+
+def _deleted(admin: AdminClient, topics: list[str]) -> None:
+    for deleted in admin.delete_topics(topics, operation_timeout=10).values():
+        deleted.result()
+    until(lambda: not set(topics) & set(admin.list_topics().topics), "topics are still there")
+
+
+async def _soon(count: Callable[[], Awaitable[int]], wanted: int) -> None:
+    async with asyncio.timeout(60):
+        while await count() != wanted:
+            await asyncio.sleep(0.2)
