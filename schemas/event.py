@@ -14,7 +14,6 @@ from schemas.fields import (
     LABELS,
     ActivityType,
     ClassYear,
-    Count,
     CourseResult,
     FlaggedType,
     Format,

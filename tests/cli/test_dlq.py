@@ -14,7 +14,7 @@ from example_streams.dead_letters import USER, answer, letter, marks, values, wr
 from typer.testing import CliRunner, Result
 
 from agents.kafka_client import choose_partition
-from agents.topics import ACKS, DEAD_LETTERS, DECISIONS, EVENTS, changelog
+from agents.topics import ACKS, CHAT, DEAD_LETTERS, DECISIONS, EVENTS, changelog
 from cli.main import app
 from config.settings import Settings
 from faults.command_process import environment
@@ -234,13 +234,15 @@ def test_what_a_store_refused_goes_into_that_store_and_onto_no_topic(
         "none": letter(2, b"{}", R.STORE_REFUSED, DECISIONS, key, detail="duckdb: no"),
         "elsewhere": letter(3, raw, R.STORE_REFUSED, "x-seen-changelog", key, detail="duckdb: no"),
         "unknown": letter(4, raw, R.STORE_REFUSED, DECISIONS, key, detail="oracle: no"),
+        "passed over": letter(5, b"{}", R.STORE_REFUSED, CHAT, key, detail="mongodb: no"),
     }
     write_letters(settings, refused.values())
     *left, last = told(dlq(settings, "resend", "--reason", "store_refused"))
-    assert last == {"chosen": 4, "resent": 1, "left": 3, "dry_run": False}
+    assert last == {"chosen": 5, "resent": 1, "left": 4, "dry_run": False}
     said = {each["dead_letter_id"]: each["detail"] for each in left}
     assert "no record of learner.decisions" in said[refused["none"].dead_letter_id]
     assert "keeps nothing of" in said[refused["elsewhere"].dead_letter_id]
+    assert "learner rebuild mongodb" in said[refused["passed over"].dead_letter_id]
     assert "'oracle'" in said[refused["unknown"].dead_letter_id]
     assert len(list(decisions_of(file, str(decision["user_id"])))) == 1
     assert values(settings, DECISIONS) == {partition: [] for partition in range(4)}

@@ -63,10 +63,10 @@ class Rehearsal:
         self._processes.append(CommandProcess(command or job, given, log))
         return self._processes[-1]
 
-    def until_up(self, job: str, number: int = 0) -> None:
-        """Until Prometheus has an answer of it."""
-        instance = f"127.0.0.1:{self._ports[job][number]}"
-        until(lambda: self._value(f'up{{instance="{instance}"}}') == 1, f"{job} does not come up")
+    def until_up(self, job: str, number: int = 0, *, up: bool = True) -> None:
+        """Until Prometheus has an answer of it, or has none."""
+        seen = f'up{{instance="127.0.0.1:{self._ports[job][number]}"}}'
+        until(lambda: self._value(seen) == up, f"{job}: up is not {up:d}")
 
     def until_fires(self, *alerts: str) -> None:
         for alert in alerts:

@@ -89,18 +89,16 @@ def test_job_gone_and_instance_down(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.parametrize("hurry", [8])
 def test_restarting(rehearsal: Rehearsal) -> None:
-    """A topic is not there: its log says so, and that `learner topics create` makes it."""
-    settings = rehearsal.settings
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    admin.delete_topics([DECISIONS])[DECISIONS].result()
+    """Something ends it again and again, as a limit on its memory would."""
 
-    def started_again() -> bool:
+    def ended_again() -> bool:
         worker = rehearsal.starts("worker")
-        assert worker.wait() == 1
+        rehearsal.until_up("worker")
+        worker.kill()
+        rehearsal.until_up("worker", up=False)
         return "LearnerRestarting" in rehearsal.firing()
 
-    until(started_again, "LearnerRestarting does not fire")
-    learner(settings, "topics", "create")
+    until(ended_again, "LearnerRestarting does not fire")
     worker = rehearsal.starts("worker")
     rehearsal.until_silent("LearnerRestarting")
     assert worker.alive

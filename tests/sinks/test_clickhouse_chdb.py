@@ -124,6 +124,12 @@ class TestClickhouseInProcess(SinkContract):
         assert seconds == pytest.approx(sum(value.get("duration", 0.0) for value in values))
         assert answers == sum("score" in value for value in values)
 
+    async def test_a_day_of_odd_fractions_adds_up_as_the_audit_says(self, made: Made) -> None:
+        answer = next(r for r in of(made) if r.value is not None and "score" in r.value)
+        odd = [changed(answer, score=n / 7, duration=100 * n / 3) for n in range(1, 7)]
+        await write(made, odd)
+        assert_equal(await contents(made.audit), expected(made.audit, odd))
+
     async def test_a_batch_may_span_more_months_than_an_insert_usually_may(
         self, made: Made
     ) -> None:

@@ -155,6 +155,13 @@ def test_fail_is_final_with_its_reason() -> None:
     assert partition.answer(answer(decision(1))).counts == {"ignored": 1}
 
 
+def test_a_reason_of_one_line_is_kept_for_stores_and_terminals() -> None:
+    partition = Partition()
+    partition.decide(decision(1))
+    (told,) = partition.answer(answer(decision(1), "fail", reason="no\0 \x1b[31mroom\n")).log
+    assert told.response_reason == "no   [31mroom "
+
+
 def test_no_answer_in_time_is_sent_again_later_each_time_then_a_dead_letter() -> None:
     partition = Partition()
     decided = decision(1)
