@@ -36,7 +36,7 @@ from agents.topic_reader import partitions_of
 from agents.topics import PROMPT_SETS, TABLES, TREE_VERSIONS
 from agents.worker import rules
 from config.settings import Settings
-from schemas.errors import EditRefused, StoreUnavailable
+from schemas.errors import BrokerUnavailable, EditRefused, StoreUnavailable
 from sinks.beside import Beside, KeptOut
 from sinks.contract import Sink, SinkRecord
 
@@ -48,6 +48,7 @@ _KEPT_WHOLE = {*TABLES, TREE_VERSIONS, PROMPT_SETS}
 _TRIES = 8
 _PAUSE_SECONDS = 0.5
 _FIRST_RECORD_MS = 500
+_LAST_SECONDS = 300.0
 
 
 class Asked(NamedTuple):
@@ -94,9 +95,8 @@ async def rebuild_store(
     filling = _Filling(settings, live, told.progress)
     try:
         async with filling.reading():
-            oldest = await beside.oldest()
             if not asked.even_if_shorter:
-                refuse_shorter(beside.name, oldest, await filling.shorter())
+                refuse_shorter(beside.name, await beside.oldest(), await filling.shorter())
             told.step("filling the new one from the topics' beginning")
             sink = await beside.begin()
             try:
@@ -107,7 +107,7 @@ async def rebuild_store(
                     await _until_stopped(settings, beside.name, asked.wait_seconds)
                 told.step("switching")
                 async with beside.alone():
-                    await filling.read_on(sink)
+                    await filling.read_the_last(sink)
                     old = await beside.switch()
             finally:
                 await sink.close()
@@ -220,6 +220,21 @@ class _Filling:
                 await self._write(sink, batch.records)
         self.progress.behind = 0
         self._on_progress(self.progress)
+
+    async def read_the_last(self, sink: Sink) -> None:
+        """The same within a time, while others wait.
+
+        Raises:
+            BrokerUnavailable: the time is over.
+        """
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self.read_on(sink)
+        except TimeoutError:
+            raise BrokerUnavailable(
+                f"{self.progress.store} was held for {_LAST_SECONDS:.0f} s and not all of what "
+                "Kafka has was read: nothing was switched, run it again"
+            ) from None
 
     async def _behind(self, ends: dict[TopicPartition, int]) -> int:
         positions = {tp: await self._consumer.position(tp) for tp in ends}

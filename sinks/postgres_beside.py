@@ -19,7 +19,7 @@ from schemas.errors import EditRefused, StoreUnavailable
 from sinks.beside import KeptOut, stamp
 from sinks.postgres import PostgresSink
 from sinks.postgres_connection import answering, connect
-from sinks.postgres_schema import VERSION_TABLE, upgrade
+from sinks.postgres_schema import MIGRATION_SECONDS, VERSION_TABLE, upgrade
 from sinks.postgres_tables import (
     CHAT_SUMMARIES,
     DECISION_LOG,
@@ -87,7 +87,10 @@ class PostgresBeside:
             await upgrade(connection)
             there = await _tables(connection, await _live_schema(connection))
             found = [
-                await connection.fetchval(f'SELECT min("{column}") FROM {table}')  # noqa: S608  # names are ours
+                await connection.fetchval(
+                    f'SELECT min("{column}") FROM {table}',  # noqa: S608  # names are ours
+                    timeout=MIGRATION_SECONDS,  # no index serves all of them
+                )
                 for table, column in _OLDEST.items()
                 if table in there
             ]

@@ -21,7 +21,7 @@ from sinks.postgres_connection import transaction
 _MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "learner_schema_version"
 _LOCK = 0x6C_65_61_72_6E_65_72  # "learner": a number that other programs' locks hardly have
-_MIGRATION_SECONDS = 3600.0
+MIGRATION_SECONDS = 3600.0
 """An index on a full table takes minutes, whatever a single request may take."""
 
 
@@ -46,7 +46,7 @@ async def upgrade(connection: asyncpg.Connection, to: str = "head") -> None:
             return
         _known(scripts, found)
         try:
-            await connection.execute(migrations(found, to), timeout=_MIGRATION_SECONDS)
+            await connection.execute(migrations(found, to), timeout=MIGRATION_SECONDS)
         except asyncpg.RaiseError as refused:  # a migration's own words
             raise StoreUnavailable(
                 f"the tables in PostgreSQL stay as they are: {refused}"

@@ -16,6 +16,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from agents import store_rebuild
 from agents.store_rebuild import Asked, Rebuilt, Shorter, Told, rebuild_store, refuse_shorter
 from agents.topics import CHAT, DECISIONS, EVENTS
 from audit.registry import audit_of
@@ -25,7 +26,7 @@ from config.settings import DuckdbSettings, Settings, SinkSettings
 from faults.command_process import CommandProcess
 from faults.committed_records import group_lag, lag
 from faults.load import Load
-from schemas.errors import EditRefused
+from schemas.errors import BrokerUnavailable, EditRefused
 from servers import clickhouse, mongodb, postgres
 from sink_suite.rebuilt_stores import old_rows, spoil
 from sinks.redis import connect
@@ -234,6 +235,30 @@ async def test_a_store_that_has_more_than_kafka_is_not_rebuilt_unless_asked_to(
     told = Told(lambda _: None, lambda _: None)
     done = await rebuild_store(settings, beside, live, Asked(even_if_shorter=True), told)
     assert done.written > 0
+
+
+async def test_a_kafka_that_falls_silent_at_the_switch_holds_nobody_up(
+    settings: Settings, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(settings, store, tmp_path) as both:
+        await loaded(settings, 300, 2_000, seed=26)
+        await until(both.done)
+        both.stop_sink()
+
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    def step(said: str) -> None:
+        if said == "switching":
+            monkeypatch.setattr(store_rebuild._Filling, "read_on", silent)
+
+    monkeypatch.setattr(store_rebuild, "_LAST_SECONDS", 0.2)
+    beside, live = beside_of(store, settings), sink_of(store, settings)
+    with pytest.raises(BrokerUnavailable, match="nothing was switched"):
+        await rebuild_store(settings, beside, live, Asked(), Told(lambda _: None, step))
+    monkeypatch.undo()
+    assert (await audited(settings, store)).in_step
+    assert (await rebuilt(settings, store)).written > 0
 
 
 def test_only_a_store_that_goes_further_back_than_its_topics_is_refused() -> None:
