@@ -17,7 +17,6 @@ from cli.options import Kafka, settings_of
 from config.settings import Settings
 from schemas.errors import LearnerError
 from schemas.event import LearnerEvent
-from schemas.fields import TREE_IDS
 
 if TYPE_CHECKING:
     from queries.answers import TraceAnswer
@@ -90,15 +89,13 @@ async def _follow(settings: Settings, way: _Way) -> None:
 
 async def _ask_postgres(settings: Settings, way: _Way) -> None:
     from queries.postgres import trace as trace_of  # noqa: PLC0415
-    from queries.trace import trace_of_decisions  # noqa: PLC0415
+    from queries.trace import trace_of_event  # noqa: PLC0415
     from sinks.postgres_connection import connected  # noqa: PLC0415
-    from streams.derived_id import derived_id  # noqa: PLC0415
 
     try:
         async with connected(settings.postgres) as connection:
             if way.event_id is not None and way.event is None:
-                ids = [derived_id(way.event_id, tree_id) for tree_id in TREE_IDS]
-                way.trace_id = await trace_of_decisions(connection, ids) or way.trace_id
+                way.trace_id = await trace_of_event(connection, way.event_id) or way.trace_id
             way.answer = await trace_of(connection, way.trace_id)
     except LearnerError as error:
         way.missing.append(f"no decisions and deliveries: {error}")

@@ -33,14 +33,10 @@ class Moment(NamedTuple):
     detail: str
 
 
-async def trace_of_decisions(
-    connection: asyncpg.Connection, decision_ids: Sequence[str]
-) -> str | None:
-    """The trace id of the first of these decisions that is there."""
+async def trace_of_event(connection: asyncpg.Connection, event_id: str) -> str | None:
+    """The trace id that the decisions at an event have, if there are any."""
     found: str | None = await connection.fetchval(
-        "SELECT substr(traceparent, 4, 32) FROM decisions WHERE decision_id = ANY($1::uuid[]) "
-        "LIMIT 1",
-        list(decision_ids),
+        "SELECT substr(traceparent, 4, 32) FROM decisions WHERE event_id = $1 LIMIT 1", event_id
     )
     return found
 

@@ -42,7 +42,8 @@ class Decision(Contract):
     """``timestamp`` is the event's ``occurred_at``. ``class_distribution`` sums to 1.
 
     ``input_attributes`` holds every feature by name; ``flagged_rules_hit`` the rule ids from the
-    root to the leaf. ``decision_id`` is UUIDv5 of the event and the tree, so a repeat is known.
+    root to the leaf. ``decision_id`` is UUIDv5 of the event (id, learner, day) and the tree, so a
+    repeat is known.
     ``previous_label`` is "" at the first decision. ``course_id`` is "" outside any course.
     ``llm_prompt_output`` is the prompt for the tutor: the template of the label in the set
     ``prompt_version``, filled with ``prompt_figures``. ``traceparent`` is the event's, or made of

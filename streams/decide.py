@@ -13,7 +13,7 @@ from schemas.feature import FEATURE_NAMES
 from schemas.fields import TREE_IDS, TreeId
 from schemas.profile import Profile
 from schemas.prompt import PromptFigures
-from streams.derived_id import derived_id
+from streams.derived_id import made_at
 from streams.figures import prompt_figures
 from streams.prompt import Prompts, Words
 from streams.rules import Rules
@@ -111,7 +111,7 @@ def _decision(  # noqa: PLR0913, PLR0917
     document, event = tree.document, told.event
     because = result.sentence(features)
     return Decision(
-        derived_id(event.event_id, document.tree_id),
+        made_at(event.event_id, event.user_id, event.occurred_at, document.tree_id),
         event.user_id,
         course_id,
         event.occurred_at,

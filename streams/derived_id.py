@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from hashlib import sha1
 
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+
+
+def made_at(event_id: str, user_id: str, occurred_at: datetime, name: str) -> str:
+    """The id of what is made of a learner's event: `derived_id`, and another one if the same
+    ``event_id`` comes of another learner or on another day (UTC), which is another event
+    (`streams.seen`)."""
+    return derived_id(event_id, f"{name} {user_id} {occurred_at.date()}")
 
 
 def derived_id(event_id: str, name: str) -> str:

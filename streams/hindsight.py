@@ -40,7 +40,7 @@ from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
 from schemas.fields import TreeId
 from streams.activity import is_activity
 from streams.decide import decision_point
-from streams.derived_id import derived_id
+from streams.derived_id import made_at
 from streams.outcome import learner_label, right_strategy
 
 NEXT_ANSWERS = 3
@@ -132,7 +132,8 @@ def _delivered(engagement: Engagement, event: StrategyDelivered) -> Engagement:
     """
     pending = engagement.pending
     for place, example in enumerate(pending):
-        if derived_id(example.event_id, "intervention_strategy") == event.decision_id:
+        made = made_at(example.event_id, event.user_id, example.opened_at, "intervention_strategy")
+        if made == event.decision_id:
             marked = copy(example)
             marked.delivered = True
             engagement = copy(engagement)
@@ -207,7 +208,9 @@ def _examples(
     return tuple(
         [
             TreeExample(
-                example_id=derived_id(pending.event_id, f"example:{tree_id}"),
+                example_id=made_at(
+                    pending.event_id, engagement.user_id, pending.opened_at, f"example:{tree_id}"
+                ),
                 tree_id=tree_id,
                 user_id=engagement.user_id,
                 course_id=engagement.course_id,

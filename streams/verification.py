@@ -10,7 +10,7 @@ from schemas.decision import Decision, EventSource
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES, FEATURES
 from schemas.fields import LABELS
 from streams.decide import DECISION_POINTS
-from streams.derived_id import derived_id
+from streams.derived_id import made_at
 from streams.explanation import sentence
 from streams.prompt import Prompts
 from streams.scoring import CompiledTree, score
@@ -21,7 +21,7 @@ def verify(decision: Decision, tree: CompiledTree, prompts: Prompts | None) -> t
 
     ``tree`` and ``prompts`` are the versions that the decision names. Without ``prompts`` only the
     rest is judged: whoever has no such set cannot confirm the decision. What a record cannot show
-    of itself is not judged: user_id, timestamp, traceparent, whether previous_label was the last,
+    of itself is not judged: the time of day, traceparent, whether previous_label was the last,
     and of prompt_figures what the prompt does not say.
     """
     return (
@@ -44,7 +44,9 @@ def _identity(decision: Decision, tree: CompiledTree, prompts: Prompts | None) -
     except ValueError:
         yield f"event_id: {decision.event_id!r} is no UUID"
     else:
-        expected = derived_id(decision.event_id, document.tree_id)
+        expected = made_at(
+            decision.event_id, decision.user_id, decision.timestamp, document.tree_id
+        )
         yield from _differs("decision_id", decision.decision_id, expected)
     sources = _sources(decision)
     if decision.event_source not in sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -9,7 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +67,7 @@ class Rehearsal:
     def until_up(self, job: str, number: int = 0, *, up: bool = True) -> None:
         """Until Prometheus has an answer of it, or has none."""
         seen = f'up{{instance="127.0.0.1:{self._ports[job][number]}"}}'
-        until(lambda: self._value(seen) == up, f"{job}: up is not {up:d}")
+        until(lambda: self.value(seen) == up, f"{job}: up is not {up:d}")
 
     def until_fires(self, *alerts: str) -> None:
         for alert in alerts:
@@ -80,11 +81,24 @@ class Rehearsal:
         alerts = self._get("alerts")["alerts"]
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
+    def said_url(self, job: str) -> str:
+        """Where it says that it listens."""
+        log = self._folder / f"{job}-0.log"
+        found: list[str] = []
+
+        def listens() -> bool:
+            lines = [line for line in log.read_text().splitlines() if '"listening"' in line]
+            found.extend(json.loads(line)["url"] for line in lines)
+            return bool(found)
+
+        until(listens, f"{job} does not listen")
+        return found[-1]
+
     def end(self) -> None:
         for process in self._processes:
             process.kill()
 
-    def _value(self, query: str) -> float | None:
+    def value(self, query: str) -> float | None:
         found = self._get(f"query?{urllib.parse.urlencode({'query': query})}")["result"]
         return float(found[0]["value"][1]) if found else None
 
@@ -162,6 +176,30 @@ def coming_in(
         stop.set()
         thread.join()
         producer.flush(30)
+
+
+@contextmanager
+def asking(url: str, key: str, users: Sequence[str]) -> Iterator[None]:
+    """While the block runs the service is asked for learners' decisions, ten times a second."""
+    stop = threading.Event()
+
+    def work() -> None:
+        for user in itertools.cycle(users):
+            if stop.wait(0.1):
+                return
+            request = urllib.request.Request(  # noqa: S310
+                f"{url}/v1/learners/{user}/decisions", headers={"Authorization": f"Bearer {key}"}
+            )
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager

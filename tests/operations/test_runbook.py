@@ -7,12 +7,14 @@ By Prometheus with the rules that we ship, `hurry` times quicker. Minutes each:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
 import signal
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +25,7 @@ from confluent_kafka.admin import AdminClient
 from operations.rehearsal import (
     Rehearsal,
     answers,
+    asking,
     coming_in,
     held_back,
     learner,
@@ -31,14 +34,33 @@ from operations.rehearsal import (
 )
 
 from agents.topics import DECISIONS, EVENTS, EXAMPLES
-from config.settings import FacilitatorSettings, RedisSettings, Settings, SinkSettings
+from bench.step_work import as_records
+from config.seed_trees import seed_trees
+from config.settings import (
+    FacilitatorSettings,
+    RedisSettings,
+    ResponderSettings,
+    Settings,
+    SinkSettings,
+)
+from faults.command_process import CommandProcess
 from faults.committed_records import lag
+from responder_suite.conversation import Conversation, conversation, question
+from schemas.contract import encode
+from schemas.feature import FEATURE_INDEX, FEATURES
 from schemas.sample_records import SAMPLES
+from servers import postgres as postgres_for_tests
 from servers import redis as redis_for_tests
 from servers.kafka import Kafka
 from servers.kafka_topics import make_anew, wait_for_leaders
+from servers.llm_stub import LlmStub, llm_stub, says, stalls
+from servers.llm_stub import answers as status
 from servers.postgres import new_database
 from servers.store_server import ChildServer, StoreServer
+from simulation.classroom import simulate
+from streams.batch import Source
+from streams.replay import Replay
+from streams.rules import Rules
 
 pytestmark = pytest.mark.long
 
@@ -184,6 +206,7 @@ def test_dead_letters(rehearsal: Rehearsal) -> None:
     assert "invalid_value" not in learner(settings, "dlq", "list").output
 
 
+@pytest.mark.parametrize("hurry", [5])
 def test_events_replayed(rehearsal: Rehearsal) -> None:
     """``learner.events`` was made anew, the changelogs were kept: new events are passed over."""
     settings = rehearsal.settings
@@ -251,7 +274,9 @@ async def test_sink_refuses(rehearsal: Rehearsal, postgres_server: StoreServer) 
         connection = await asyncpg.connect(postgres.url, password=password)
 
         async def rows() -> int:
-            return int(await connection.fetchval("SELECT count(*) FROM decisions"))
+            with contextlib.suppress(asyncpg.UndefinedTableError):  # the sink is not up yet
+                return int(await connection.fetchval("SELECT count(*) FROM decisions"))
+            return 0
 
         await _soon(rows, 10)
         await connection.execute(
@@ -259,9 +284,10 @@ async def test_sink_refuses(rehearsal: Rehearsal, postgres_server: StoreServer) 
         )
         send(settings, itertools.islice(decisions(), 5), DECISIONS)
         rehearsal.until_fires("LearnerSinkRefuses")
-        assert "store_refused" in learner(settings, "dlq", "list").output
+        listed = await asyncio.to_thread(learner, settings, "dlq", "list")
+        assert "store_refused" in listed.output
         await connection.execute("ALTER TABLE decisions DROP CONSTRAINT none")
-        learner(settings, "dlq", "resend", "--reason", "store_refused", "--yes")
+        await asyncio.to_thread(learner, settings, "dlq", "resend", "--reason", "store_refused")
         await _soon(rows, 15)
         await connection.close()
         rehearsal.until_silent("LearnerSinkRefuses")
@@ -309,6 +335,115 @@ def test_deliveries_slow(rehearsal: Rehearsal) -> None:
     with coming_in(rehearsal.settings, backlog, topic=DECISIONS, seconds_old=60):
         rehearsal.until_fires("LearnerDeliveriesSlow")
     rehearsal.until_silent("LearnerDeliveriesSlow")
+
+
+async def test_cache_hits_few_and_api_fails(rehearsal: Rehearsal, own_redis: StoreServer) -> None:
+    """Redis was started empty; later neither store answers."""
+    server = postgres_for_tests.start()
+    try:
+        async with new_database(server) as postgres:
+            rehearsal.settings = rehearsal.settings.model_copy(update={"postgres": postgres})
+            settings = rehearsal.settings
+            rehearsal.starts("sink", "sink postgres", number=0)
+            rehearsal.starts("api", "api --port 0")
+            users = [str(uuid.uuid4()) for _ in range(20)]
+            send(settings, [next(decisions(user_id=user)) for user in users], DECISIONS)
+            made = ("keys", "create", "lms", "--scope", "decisions:read")
+            key = (await asyncio.to_thread(learner, settings, *made)).stdout.strip()
+            with asking(rehearsal.said_url("api"), key, users):
+                rehearsal.until_fires("LearnerCacheHitsFew")
+                rehearsal.starts("sink", "sink redis", number=1)
+                rehearsal.until_silent("LearnerCacheHitsFew")
+                own_redis.kill()
+                server.kill()
+                rehearsal.until_fires("LearnerApiFails")
+                own_redis.start()
+                server.start()
+                rehearsal.until_silent("LearnerApiFails")
+            rehearsal.end()
+    finally:
+        server.stop()
+
+
+async def test_llm_fails(rehearsal: Rehearsal, own_redis: StoreServer) -> None:
+    """Its server answers 500, then as it should."""
+    async with llm_stub() as stub, conversation(rehearsal.settings) as talk:
+        stub.plays(status(500))
+        with_llm(rehearsal, stub, first_token_seconds=2.0)
+        async with chatting(talk):
+            await asyncio.to_thread(rehearsal.until_fires, "LearnerLlmFails")
+            stub.plays(says("Because of that."))
+            await asyncio.to_thread(rehearsal.until_silent, "LearnerLlmFails")
+
+
+async def test_chat_answers_slow(rehearsal: Rehearsal, own_redis: StoreServer) -> None:
+    """The model's server stalls; a shorter time for an answer lets the built-in one answer."""
+    async with llm_stub() as stub, conversation(rehearsal.settings) as talk:
+        stub.plays(stalls())
+        slow = with_llm(rehearsal, stub, first_token_seconds=30.0, answer_seconds=30.0)
+        async with chatting(talk):
+            await asyncio.to_thread(rehearsal.until_fires, "LearnerChatAnswersSlow")
+            slow.kill()
+            with_llm(rehearsal, stub, first_token_seconds=2.0, answer_seconds=3.0)
+            await asyncio.to_thread(rehearsal.until_silent, "LearnerChatAnswersSlow")
+
+
+def test_accuracy_dropped(rehearsal: Rehearsal) -> None:
+    """Somebody has published a version that foretells nothing; it is rolled back."""
+    settings, tree = rehearsal.settings, "primary_classification"
+    kafka = settings.kafka.bootstrap_servers
+    rehearsal.starts("trainer")
+    rehearsal.until_up("trainer")
+    with coming_in(settings, examples(), per_second=50, topic=EXAMPLES):
+        measured = f'learner_prequential_examples{{tree_id="{tree}"}}'
+        until(lambda: (rehearsal.value(measured) or 0) > 600, "too few examples")
+        shown = ("tree", "show", tree, "--json", "--kafka", kafka)
+        before = json.loads(learner(settings, *shown).stdout)
+        nodes = before["nodes"]
+        for place in [n["rule_id"].rpartition("@")[2] for n in nodes if "threshold" in n]:
+            nodes = json.loads(learner(settings, *shown).stdout)["nodes"]
+            (rule,) = [n for n in nodes if n["rule_id"].endswith(f"@{place}")]
+            lowest = FEATURES[FEATURE_INDEX[rule["feature"]]].low
+            if rule["threshold"] != lowest:  # from now on everybody goes the same way
+                change = (tree, rule["rule_id"], str(lowest), "--reason", "rehearsed", "--pin")
+                learner(settings, "tree", "set-threshold", *change)
+        rehearsal.until_fires("LearnerAccuracyDropped")
+        back = (tree, "--to", str(before["version"]), "--reason", "it foretells nothing")
+        learner(settings, "tree", "rollback", *back)
+        learner(settings, "tree", "unpin", tree, "--reason", "it may learn on")
+        rehearsal.until_silent("LearnerAccuracyDropped")
+
+
+def examples() -> Iterator[bytes]:
+    """What a class's hindsight teaches, learner by learner as it comes."""
+    lines = simulate(learners=400, days=120, seed=1)
+    replay = Replay(seed_trees(), Rules(), Source(EVENTS, 0))
+    for batch in replay.feed(as_records(lines)):
+        yield from map(encode, batch.examples)
+
+
+def with_llm(rehearsal: Rehearsal, stub: LlmStub, **seconds: float) -> CommandProcess:
+    """A responder that asks the stub, and the worker that its questions come by."""
+    asks = ResponderSettings.model_validate({"llm_url": stub.url, **seconds})
+    settings = rehearsal.settings.model_copy(update={"responder": asks})
+    rehearsal.starts("worker")
+    return rehearsal.starts("responder", settings=settings)
+
+
+@asynccontextmanager
+async def chatting(talk: Conversation) -> AsyncIterator[None]:
+    """While the block runs a learner asks something, each second another one."""
+
+    async def ask() -> None:
+        while True:
+            talk.tell(question(str(uuid.uuid4()), 1))
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(ask())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _deleted(admin: AdminClient, topics: list[str]) -> None:

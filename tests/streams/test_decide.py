@@ -21,7 +21,7 @@ from schemas.fields import TREE_IDS, TreeId
 from schemas.prompt import PromptFigures
 from schemas.tree import TreeDocument
 from streams.decide import decide
-from streams.derived_id import derived_id
+from streams.derived_id import made_at
 from streams.prompt import PLAIN
 from streams.rules import Rules
 from streams.scoring import CompiledTree, compile_tree, compile_trees, score
@@ -88,7 +88,10 @@ def test_labels_are_remembered_and_an_unchanged_state_is_the_same_object() -> No
     after, sent = decide(HINT, PROFILE, before, VALUES, TREES, Rules())
     assert after.labels == KNOWN
     assert before == untouched
-    ids = {decision.tree_id: derived_id(HINT.event_id, decision.tree_id) for decision in sent}
+    ids = {
+        decision.tree_id: made_at(HINT.event_id, HINT.user_id, HINT.occurred_at, decision.tree_id)
+        for decision in sent
+    }
     assert set(ids) == {"primary_classification", "intervention_strategy"}
     assert after == engagement(labels=KNOWN, decision_ids=ids, attempts=12)
     again, decisions = decide(HINT, PROFILE, after, VALUES, TREES, Rules())
@@ -104,7 +107,9 @@ def test_every_attribute_by_hand() -> None:
     labels: dict[str, str] = {"intervention_strategy": "Worked Examples"}
     _, (decision,) = decide(given, PROFILE, engagement(labels=labels), values, TREES, Rules())
     assert decision == Decision(
-        decision_id=str(uuid.uuid5(uuid.UUID(given.event_id), "primary_classification")),
+        decision_id=str(
+            uuid.uuid5(uuid.UUID(given.event_id), f"primary_classification {USER} {day(2).date()}")
+        ),
         user_id=USER,
         course_id=COURSE,
         timestamp=day(2),

@@ -17,7 +17,7 @@ from schemas.event import LearnerEvent
 from schemas.example import TreeExample, example_adapter
 from schemas.feature import FEATURE_NAMES
 from schemas.fields import LABELS
-from streams.derived_id import derived_id
+from streams.derived_id import made_at
 from streams.hindsight import open_example, settle
 
 VALUES = features(recent_score=0.25, attempts=4)
@@ -51,7 +51,7 @@ def chat(hint_used: bool, direction: str = "user", days: float = 1) -> LearnerEv
 
 def delivered(at: LearnerEvent = FIRST, days: float = 0.01) -> LearnerEvent:
     """The strategy decided at an event was taken by the query-strategy service."""
-    decision = derived_id(at.event_id, "intervention_strategy")
+    decision = made_at(at.event_id, at.user_id, at.occurred_at, "intervention_strategy")
     return event("strategy.delivered", days, decision_id=decision, strategy_label="Worked Examples")
 
 
@@ -73,16 +73,16 @@ def test_three_answers_settle_it_by_hand() -> None:
         "features": dict(zip(FEATURE_NAMES, VALUES, strict=True)),
         "labelled_by": "next_attempts",
     }
-    namespace = uuid.UUID(FIRST.event_id)
+    namespace, made_of = uuid.UUID(FIRST.event_id), f"{USER} {day(0).date()}"
     assert examples == [
         TreeExample(
-            example_id=str(uuid.uuid5(namespace, "example:primary_classification")),
+            example_id=str(uuid.uuid5(namespace, f"example:primary_classification {made_of}")),
             tree_id="primary_classification",
             label="Persistent Striver",
             **shared,
         ),
         TreeExample(
-            example_id=str(uuid.uuid5(namespace, "example:intervention_strategy")),
+            example_id=str(uuid.uuid5(namespace, f"example:intervention_strategy {made_of}")),
             tree_id="intervention_strategy",
             label="Worked Examples",
             **shared,

@@ -13,7 +13,7 @@ from strategies import event_objects
 from config.seed_trees import seed_trees
 from streams.batch import Batch, Source, process
 from streams.decode import Record
-from streams.derived_id import derived_id
+from streams.derived_id import made_at
 from streams.rules import Rules
 from streams.scoring import compile_trees
 from streams.tables import MemoryTables, encode_value
@@ -70,8 +70,9 @@ def quiz(number: int, days: float, score: float = 0.5) -> dict[str, Any]:
     return written(number, "quiz.submitted", at, question_id="q", score=score)
 
 
-def delivered(number: int, event_id: str, at: datetime = LONG_AFTER) -> dict[str, Any]:
-    decision = derived_id(event_id, "intervention_strategy")
+def delivered(number: int, event: dict[str, Any], at: datetime = LONG_AFTER) -> dict[str, Any]:
+    """What was decided at the event was taken."""
+    decision = made_at(event["event_id"], USER, event["occurred_at"], "intervention_strategy")
     return written(
         number, "strategy.delivered", at, decision_id=decision, strategy_label="Worked Examples"
     )
@@ -81,7 +82,7 @@ def test_what_was_delivered_teaches_and_what_was_not_does_not() -> None:
     log = Log()
     first = log.fold(quiz(1, 0))
     (decision,) = [d for d in first.decisions if d.tree_id == "intervention_strategy"]
-    told = delivered(900, decision.event_id)
+    told = delivered(900, quiz(1, 0))
     assert told["decision_id"] == decision.decision_id
     assert log.fold(told).counts == {"folded": 1}
     batch = log.fold(*[quiz(n, n) for n in range(2, 10)])
@@ -99,21 +100,21 @@ def test_what_was_delivered_teaches_and_what_was_not_does_not() -> None:
 def test_it_is_no_decision_point_even_where_every_event_is_one() -> None:
     log = Log(Rules(decide_on_every_event=True))
     log.fold(quiz(1, 0))
-    batch = log.fold(delivered(900, quiz(1, 0)["event_id"]))
+    batch = log.fold(delivered(900, quiz(1, 0)))
     assert (batch.decisions, batch.examples, batch.chat) == ([], [], [])
 
 
 def test_todays_delivery_does_not_make_an_old_log_too_late_or_its_repeats_new() -> None:
     log = Log()
     log.fold(quiz(1, 0))
-    log.fold(delivered(900, quiz(1, 0)["event_id"]))
+    log.fold(delivered(900, quiz(1, 0)))
     assert log.fold(quiz(2, 1)).counts == {"folded": 1}
-    again = log.fold(quiz(1, 0), quiz(2, 1), delivered(900, quiz(1, 0)["event_id"]))
+    again = log.fold(quiz(1, 0), quiz(2, 1), delivered(900, quiz(1, 0)))
     assert again.counts == {"repeated": 3}
     # 46 days on, and again: what is beyond the horizon of the learner's own clock is forgotten
     log.fold(quiz(3, 60))
     assert log.fold(quiz(1, 0)).counts == {"dead": 1}
-    assert log.fold(quiz(3, 60), delivered(900, quiz(1, 0)["event_id"])).counts == {"repeated": 2}
+    assert log.fold(quiz(3, 60), delivered(900, quiz(1, 0))).counts == {"repeated": 2}
     behavior = log.tables.behavior(USER)
     assert behavior is not None
     assert len(behavior.seen_days) == len(log.tables.values["seen"]) == 2
@@ -123,7 +124,7 @@ def test_days_on_which_only_others_did_something_are_bounded() -> None:
     log = Log(Rules(horizon=timedelta(days=5)))
     log.fold(quiz(1, 0))
     for n in range(40):
-        log.fold(delivered(900 + n, quiz(1, 0)["event_id"], LONG_AFTER - timedelta(days=40 - n)))
+        log.fold(delivered(900 + n, quiz(1, 0), LONG_AFTER - timedelta(days=40 - n)))
     assert log.fold(quiz(1, 0)).counts == {"repeated": 1}
     behavior = log.tables.behavior(USER)
     assert behavior is not None

@@ -111,6 +111,8 @@ DECISION = made()
 FIGURES = DECISION.prompt_figures
 PATH = DECISION.thresholds_at_time.path
 TAMPERED: dict[str, list[Any]] = {
+    "user_id": ["d5bd0a40-0c0f-4cf4-8b0b-5a6a1a3a6b7e"],
+    "timestamp": [day(9)],
     "decision_id": ["0b5a7c1e-6d0f-4f5e-9a55-0c4d1f7a2b90"],
     "tree_id": ["intervention_strategy"],
     "input_attributes": [
@@ -171,8 +173,6 @@ TAMPERED: dict[str, list[Any]] = {
     ],
 }
 SHOWS_NOTHING_OF_ITSELF: dict[str, Any] = {
-    "user_id": "d5bd0a40-0c0f-4cf4-8b0b-5a6a1a3a6b7e",
-    "timestamp": day(9),
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 
@@ -191,6 +191,8 @@ def test_what_was_changed_is_reported(field: str, value: Any) -> None:
     named = {difference.partition(":")[0].partition(".")[0] for difference in differences}
     # A record's value may be right and another no longer fit it.
     fits_no_longer = {
+        "user_id": {"decision_id"},
+        "timestamp": {"decision_id"},
         "event_id": {"event_id", "decision_id"},
         "event_type": {"event_type", "event_source"},
         "input_attributes": {"input_attributes", "thresholds_at_time"},
