@@ -38,6 +38,7 @@ from bench.step_work import as_records
 from config.seed_trees import seed_trees
 from config.settings import (
     FacilitatorSettings,
+    KafkaSettings,
     RedisSettings,
     ResponderSettings,
     Settings,
@@ -156,8 +157,7 @@ def test_worker_stuck(
 ) -> None:
     """Its only broker hangs; mended, the worker goes on by itself."""
     kafka = own_kafka()
-    settings = Settings(_env_file=None)
-    settings.kafka.bootstrap_servers = kafka.bootstrap
+    settings = Settings(_env_file=None, kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap))
     make_anew(settings)
     rehearsed = Rehearsal(settings, tmp_path, prometheus, hurry)
     try:
