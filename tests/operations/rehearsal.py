@@ -81,13 +81,16 @@ class Rehearsal:
         alerts = self._get("alerts")["alerts"]
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
+    def said(self, job: str) -> str:
+        """What the first of its job has told so far."""
+        return (self._folder / f"{job}-0.log").read_text()
+
     def said_url(self, job: str) -> str:
         """Where it says that it listens."""
-        log = self._folder / f"{job}-0.log"
         found: list[str] = []
 
         def listens() -> bool:
-            lines = [line for line in log.read_text().splitlines() if '"listening"' in line]
+            lines = [line for line in self.said(job).splitlines() if '"listening"' in line]
             found.extend(json.loads(line)["url"] for line in lines)
             return bool(found)
 

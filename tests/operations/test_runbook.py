@@ -33,7 +33,7 @@ from operations.rehearsal import (
     until,
 )
 
-from agents.topics import DECISIONS, EVENTS, EXAMPLES
+from agents.topics import DECISIONS, EVENTS, EXAMPLES, TABLES, changelog
 from bench.step_work import as_records
 from config.seed_trees import seed_trees
 from config.settings import (
@@ -53,7 +53,7 @@ from schemas.sample_records import SAMPLES
 from servers import postgres as postgres_for_tests
 from servers import redis as redis_for_tests
 from servers.kafka import Kafka
-from servers.kafka_topics import make_anew, wait_for_leaders
+from servers.kafka_topics import make_anew
 from servers.llm_stub import LlmStub, llm_stub, says, stalls
 from servers.llm_stub import answers as status
 from servers.postgres import new_database
@@ -208,30 +208,47 @@ def test_dead_letters(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.parametrize("hurry", [5])
 def test_events_replayed(rehearsal: Rehearsal) -> None:
-    """``learner.events`` was made anew, the changelogs were kept: new events are passed over."""
+    """The changelog that says where to read on was deleted; the tables are made anew."""
     settings = rehearsal.settings
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    send(settings, itertools.islice(answers(), 200))
+    worker = rehearsal.starts("worker")
+    until(lambda: lag(settings) == 0, "nothing is folded")
+    rehearsal.until_up("worker")
+    worker.terminate()
+    _deleted(settings, [changelog(settings.worker.app_id, "seen")])
+    learner(settings, "topics", "create")
+    worker = rehearsal.starts("worker")
+    rehearsal.until_fires("LearnerEventsReplayed")
+    worker.terminate()
+    learner(settings, "rebuild", "worker")
+    rehearsal.starts("worker")
+    rehearsal.until_silent("LearnerEventsReplayed")
+    learner(settings, "audit", "worker")
+
+
+def test_events_made_anew(rehearsal: Rehearsal) -> None:
+    """``learner.events`` was made anew, the changelogs were kept: the worker says so and leaves."""
+    settings = rehearsal.settings
     source = answers()
     send(settings, itertools.islice(source, 200))
     worker = rehearsal.starts("worker")
     until(lambda: lag(settings) == 0, "nothing is folded")
+    rehearsal.until_up("worker")
     worker.terminate()
-    _deleted(admin, [EVENTS])
+    _deleted(settings, [EVENTS])
     learner(settings, "topics", "create")
-    wait_for_leaders(settings.kafka.bootstrap_servers, [EVENTS])
-    passed_over = list(itertools.islice(source, 100))
-    send(settings, passed_over)
-    worker = rehearsal.starts("worker")
-    rehearsal.until_fires("LearnerEventsReplayed")
-    worker.kill()
-    names = [name for name in admin.list_topics().topics if name.endswith("-changelog")]
-    _deleted(admin, [name for name in names if name.startswith(settings.worker.app_id)])
-    admin.delete_consumer_groups([settings.worker.app_id])[settings.worker.app_id].result()
+    send(settings, itertools.islice(source, 100))
+    assert rehearsal.starts("worker").wait() == 1
+    assert "it was made anew" in rehearsal.said("worker")
+    rehearsal.until_fires("LearnerJobGone")
+    app_id = settings.worker.app_id
+    _deleted(settings, [changelog(app_id, table) for table in TABLES])
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin.delete_consumer_groups([app_id])[app_id].result()
     learner(settings, "topics", "create")
     rehearsal.starts("worker")
-    send(settings, passed_over)
+    rehearsal.until_silent("LearnerJobGone")
     until(lambda: lag(settings) == 0, "nothing is folded")
-    rehearsal.until_silent("LearnerEventsReplayed")
 
 
 def test_decisions_slow(rehearsal: Rehearsal) -> None:
@@ -446,7 +463,8 @@ async def chatting(talk: Conversation) -> AsyncIterator[None]:
         task.cancel()
 
 
-def _deleted(admin: AdminClient, topics: list[str]) -> None:
+def _deleted(settings: Settings, topics: list[str]) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
     for deleted in admin.delete_topics(topics, operation_timeout=10).values():
         deleted.result()
     until(lambda: not set(topics) & set(admin.list_topics().topics), "topics are still there")
