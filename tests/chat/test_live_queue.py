@@ -12,6 +12,7 @@ from example_chat.conversation import SESSION, USER, answered, event_id, said
 from chat.live_queue import Entry, LiveQueue, channel_of, session_name
 from config.settings import ChatSettings, RedisSettings
 from schemas.chat import ENDED, JOINED, LEFT
+from schemas.errors import StoreUnavailable
 from servers.store_server import StoreServer
 
 
@@ -136,3 +137,18 @@ async def test_a_frame_reaches_who_listens(queue: LiveQueue, client: redis.async
 def test_entries_are_known_by_their_place() -> None:
     assert isinstance(said(4), Entry)
     assert said(4) == said(4) != said(5)
+
+
+async def test_a_redis_that_is_full_takes_nothing_and_loses_nothing(
+    queue: LiveQueue, client: redis.asyncio.Redis
+) -> None:
+    await queue.feed(0, [said(0)], 1, first=True)
+    await client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable, match="maxmemory"):
+            await queue.feed(0, [said(1), said(2)], 3)
+        assert await queue.position(0) == 1
+    finally:
+        await client.config_set("maxmemory", 0)
+    await queue.feed(0, [said(1), said(2)], 3)
+    assert [entry.id for entry in await queue.session(USER, SESSION)] == [0, 1, 2]
