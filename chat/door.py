@@ -82,7 +82,7 @@ class Door:
             autoping=False,  # a pong waits in line like all else
             decode_text=False,
         )
-        if not ws.can_prepare(request):
+        if not _is_websocket(ws, request):
             return _plain(426, "a WebSocket (RFC 6455) is served here", {hdrs.UPGRADE: "websocket"})
         refused: NotAdmitted | None = None
         try:
@@ -187,6 +187,13 @@ def _asked(request: web.Request) -> Asked:
         traceparents=headers.getall("traceparent", []),
         query=list(request.query.items()),
     )
+
+
+def _is_websocket(ws: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return bool(ws.can_prepare(request))
+    except ValueError:  # aiohttp's own, of a Sec-WebSocket-Key that is not ASCII
+        return False
 
 
 def _plain(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -227,6 +227,13 @@ async def test_headers_without_end(gateway: str) -> None:
     await still_works(gateway)
 
 
+async def test_a_websockets_key_that_is_none(gateway: str) -> None:
+    for key in ("\u00e9\u00e9", "abc", ""):
+        raw = await RawSocket.connect(gateway)
+        assert "426" in await raw.upgrade("/ws", Sec_WebSocket_Key=key)
+        await raw.close()
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/9.9\r\n\r\n", b"\0" * 1000, b"GET /\r\n" * 100,
