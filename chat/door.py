@@ -70,8 +70,7 @@ class Door:
         if self.closing or len(self._open) >= self._most:
             metrics.refused("full")
             return _plain(503, "the gateway is full or stops: try again", {"Retry-After": "2"})
-        asked = _asked(request)
-        if asked.protocols and SUBPROTOCOL not in asked.protocols:
+        if not _speaks_ours(request):
             return _plain(400, f"the first subprotocol is {SUBPROTOCOL}")
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
@@ -86,7 +85,9 @@ class Door:
             return _plain(426, "a WebSocket (RFC 6455) is served here", {hdrs.UPGRADE: "websocket"})
         refused: NotAdmitted | None = None
         try:
-            caller = admit(asked, role, self._secret, settings.allowed_origins, datetime.now(UTC))
+            caller = admit(
+                _asked(request), role, self._secret, settings.allowed_origins, datetime.now(UTC)
+            )
             if self._of_one[caller.token.user_id] >= MOST_OF_ONE:
                 text = f"at most {MOST_OF_ONE} connections at once"
                 raise NotAdmitted(TOO_MANY, "too_many", text)
@@ -176,6 +177,16 @@ class Door:
         connection.tell(Welcome(session_id=session_id, heartbeat_seconds=seconds))
 
 
+def _speaks_ours(request: web.Request) -> bool:
+    """By the first line of the header: aiohttp takes no other, and would log a token there."""
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
+    return offered is None or SUBPROTOCOL in _names(offered)
+
+
+def _names(line: str) -> list[str]:
+    return [name.strip() for name in line.split(",")]
+
+
 def _asked(request: web.Request) -> Asked:
     headers = request.headers
     protocols = headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
@@ -183,7 +194,7 @@ def _asked(request: web.Request) -> Asked:
         host=headers.get(hdrs.HOST, ""),
         origins=headers.getall(hdrs.ORIGIN, []),
         authorizations=headers.getall(hdrs.AUTHORIZATION, []),
-        protocols=[name.strip() for line in protocols for name in line.split(",")],
+        protocols=[name for line in protocols for name in _names(line)],
         traceparents=headers.getall("traceparent", []),
         query=list(request.query.items()),
     )
