@@ -56,9 +56,10 @@ for i = 8, #ARGV, 7 do
   else
     redis.call('EXPIRE', stream, seconds)
     redis.call('EXPIRE', owner, seconds)
-    redis.call('ZADD', KEYS[2], moment, session)
+    local ended = redis.call('EXISTS', 'chat:ended:' .. session) == 1
+    if not ended then redis.call('ZADD', KEYS[2], moment, session) end
     if kind == 'request' then
-      if redis.call('EXISTS', owner) == 0 then request(id, event, record) end
+      if not ended and redis.call('EXISTS', owner) == 0 then request(id, event, record) end
     elseif kind == 'joined' then
       if redis.call('SET', owner, about, 'EX', seconds, 'NX') then
         redis.call('HSET', KEYS[3], session, event .. ' ' .. about)
@@ -82,6 +83,6 @@ return 1 + passed_over
 Returns 0 if Redis has lost its position, or stands before ``since``: then it came back with an
 older state; otherwise 1 and how many were passed over, since the session has a higher id: then its
 learner's events are in several partitions. Any other error, such as that Redis is full, is returned
-before the position moves past the message. The first expert who joins has the session until they
-leave; what waits then is asked of the responders. Where nobody answers, only the newest requests
-are kept."""
+before the position moves past the message. What comes after a session's end neither opens it again
+nor is asked of a responder. The first expert who joins has the session until they leave; what waits
+then is asked of the responders. Where nobody answers, only the newest requests are kept."""

@@ -139,6 +139,16 @@ def test_entries_are_known_by_their_place() -> None:
     assert said(4) == said(4) != said(5)
 
 
+async def test_what_comes_after_the_end_opens_no_session_and_asks_nothing(
+    queue: LiveQueue, client: redis.asyncio.Redis
+) -> None:
+    end = answered(1, 0, feedback_flags=(ENDED,), in_reply_to=None, responder="gateway")
+    await queue.feed(0, [said(0), end, answered(2, 0), said(3)], 4, first=True)
+    assert await queue.open_sessions(10) == []
+    assert await requests(client) == [0]
+    assert [entry.id for entry in await queue.session(USER, SESSION)] == [0, 1, 2, 3]
+
+
 async def test_a_redis_that_is_full_takes_nothing_and_loses_nothing(
     queue: LiveQueue, client: redis.asyncio.Redis
 ) -> None:
