@@ -173,21 +173,40 @@ class LiveQueue:
             name = await self._client.get(f"chat:owner:{session_name(user_id, session_id)}")
         return name.decode() if name else ""
 
-    async def open_sessions(self, most: int) -> list[tuple[Entry, str]]:
-        """The last message and the owner of the sessions that were last spoken in."""
+    async def open_sessions(
+        self, most: int, course_id: str | None = None
+    ) -> list[tuple[Entry, str]]:
+        """The last message and the owner of the sessions that were last spoken in.
+
+        ``course_id``: only those whose last message belongs to that course.
+        """
+        found: dict[str, tuple[Entry, str]] = {}  # by name: sessions move while they are read
+        for start in range(0, _MOST_OPEN, most):
+            names, listed = await self._listed(start, most)
+            for name, (entry, owner) in listed.items():
+                if course_id in (None, entry.record.course_id):
+                    found.setdefault(name, (entry, owner))
+            if len(found) >= most or len(names) < most:
+                break
+        return list(found.values())[:most]
+
+    async def _listed(
+        self, start: int, most: int
+    ) -> tuple[list[str], dict[str, tuple[Entry, str]]]:
+        """The names of open sessions from a place on; of those that have messages, the last."""
         with redis_errors(self._client):
-            names = [n.decode() for n in await self._client.zrevrange(_OPEN, 0, most - 1)]
+            raw = await self._client.zrevrange(_OPEN, start, start + most - 1)
+            names = [name.decode() for name in raw]
             pipeline = self._client.pipeline(transaction=False)
             for name in names:
                 pipeline.xrevrange(f"chat:session:{name}", count=1)
                 pipeline.get(f"chat:owner:{name}")
             found = await pipeline.execute()
-        last, owners = found[::2], found[1::2]
-        return [
-            (_entry(*entries[0]), owner.decode() if owner else "")
-            for entries, owner in zip(last, owners, strict=True)
+        return names, {
+            name: (_entry(*entries[0]), owner.decode() if owner else "")
+            for name, entries, owner in zip(names, found[::2], found[1::2], strict=True)
             if entries
-        ]
+        }
 
     async def taken(self) -> list[Taken]:
         """Every session that an expert has."""

@@ -139,6 +139,22 @@ def test_entries_are_known_by_their_place() -> None:
     assert said(4) == said(4) != said(5)
 
 
+async def test_the_open_sessions_of_one_course_are_found_behind_those_of_others(
+    queue: LiveQueue,
+) -> None:
+    courses = ["algebra", *["history"] * 5, "algebra", *["history"] * 5]
+    entries = [
+        said(offset, session_id=f"s{offset}", course_id=course)
+        for offset, course in enumerate(courses)
+    ]
+    await queue.feed(0, entries, len(entries), first=True)
+    for most, ids in ((3, [6, 0]), (2, [6, 0]), (1, [6])):
+        assert [entry.id for entry, _ in await queue.open_sessions(most, "algebra")] == ids
+    assert [entry.id for entry, _ in await queue.open_sessions(3)] == [11, 10, 9]
+    assert len(await queue.open_sessions(5, "history")) == 5
+    assert await queue.open_sessions(3, "physics") == []
+
+
 async def test_what_comes_after_the_end_opens_no_session_and_asks_nothing(
     queue: LiveQueue, client: redis.asyncio.Redis
 ) -> None:

@@ -18,7 +18,7 @@ from chat.frame_loop import FrameLoop
 from chat.live_queue import session_name
 from chat.llm_failure import LlmFailed
 from chat.llm_sse import MAX_EVENT_BYTES, MAX_LINE_BYTES, Chunk, EventReader, chunk_of
-from chat.rooms import _is_live_frame
+from chat.rooms import live_frame
 from chat.session_events import Session, said
 from chat.terminal import TerminalChat, frame_in, printable
 from chat.tokens import ALGORITHM, AUDIENCE, ChatToken, claimed_user, sign_token, verify_token
@@ -120,9 +120,7 @@ def _expert_frame(raw: bytes) -> Any:
 
 def _live_frame(raw: bytes) -> GatewayFrame | None:
     """What Redis shows of an answer under way."""
-    if not _is_live_frame(raw, session_name(USER, "s-1")):
-        return None
-    return gateway_frames.validate_json(raw)
+    return live_frame(raw, session_name(USER, "s-1"))
 
 
 def _seen(token: str) -> ChatToken:
