@@ -20,7 +20,7 @@ from chat.admission import SUBPROTOCOL, Asked, Caller, NotAdmitted, admit
 from chat.connection import EXPIRED, GOING_AWAY, TOO_MANY, Connection, Ending
 from chat.expert import ExpertDesk
 from chat.expert_absence import ExpertAbsence
-from chat.frame_loop import FrameLoop
+from chat.frame_loop import FrameLoop, FrameRates
 from chat.learner import LearnerSession
 from chat.services import Services
 from chat.session_events import Session
@@ -43,6 +43,7 @@ class Door:
         self._secret, self._most = secret, most
         self._open: set[Connection] = set()
         self._of_one: Counter[str] = Counter()
+        self._rates = FrameRates(services.settings, most)
         self._left = asyncio.Event()
         self.closing = False
         self.let_in = 0
@@ -149,7 +150,12 @@ class Door:
             member.known.set()
         try:
             loop = FrameLoop(
-                connection, services.settings, services.metrics, learner_frames, member.take
+                connection,
+                caller.token.user_id,
+                self._rates,
+                services.metrics,
+                learner_frames,
+                member.take,
             )
             return await loop.run(ws)
         finally:
@@ -165,7 +171,12 @@ class Door:
         self._absence.came(desk.expert)
         try:
             loop = FrameLoop(
-                connection, services.settings, services.metrics, expert_frames, desk.take
+                connection,
+                caller.token.user_id,
+                self._rates,
+                services.metrics,
+                expert_frames,
+                desk.take,
             )
             return await loop.run(ws)
         finally:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from agents.metrics_chat import GatewayMetrics
 from chat.admission import Asked, Caller, NotAdmitted, admit
 from chat.connection import Connection, Ending
-from chat.frame_loop import FrameLoop
+from chat.frame_loop import FrameLoop, FrameRates
 from chat.live_queue import session_name
 from chat.llm_failure import LlmFailed
 from chat.llm_sse import MAX_EVENT_BYTES, MAX_LINE_BYTES, Chunk, EventReader, chunk_of
@@ -94,7 +94,8 @@ def _taken_by(frames: TypeAdapter[Any], raw: bytes) -> Any:
             taken.append(frame)
 
         connection = _HeardConnection()
-        loop = FrameLoop(cast(Connection, connection), ChatSettings(), _metrics(), frames, take)
+        rates = FrameRates(ChatSettings(), most=1)
+        loop = FrameLoop(cast(Connection, connection), USER, rates, _metrics(), frames, take)
         await loop._take_raw(raw)
         return taken[0] if taken else None
 
