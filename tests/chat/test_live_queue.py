@@ -40,9 +40,9 @@ async def test_a_session_is_the_log_from_an_id_on(
 ) -> None:
     entries = [said(0), answered(1, 0), said(5, user_id=event_id("other")), said(7)]
     assert await queue.feed(0, entries, 9, first=True)
-    assert await queue.session(USER, SESSION) == [entries[0], entries[1], entries[3]]
-    assert await queue.session(USER, SESSION, after=1) == [entries[3]]
-    assert await queue.session(USER, SESSION, after=7) == []
+    assert (await queue.resume(USER, SESSION)).entries == [entries[0], entries[1], entries[3]]
+    assert (await queue.resume(USER, SESSION, after=1)).entries == [entries[1], entries[3]]
+    assert (await queue.resume(USER, SESSION, after=8)).entries == []
     assert await queue.position(0) == 9
     assert await queue.position(1) is None
 
@@ -54,7 +54,7 @@ async def test_what_was_fed_before_changes_nothing(
     await queue.feed(0, entries[:2], 5, first=True)
     await queue.feed(0, entries, 9)
     await queue.feed(0, entries[:1], 4)
-    assert await queue.session(USER, SESSION) == entries
+    assert (await queue.resume(USER, SESSION)).entries == entries
     assert await requests(client) == [3, 4, 8]
     assert await queue.position(0) == 9
 
@@ -68,7 +68,7 @@ async def test_many_feeders_at_once(queue: LiveQueue, client: redis.asyncio.Redi
             assert await queue.feed(0, part, part[-1].id + 1, first=True)
 
     await asyncio.gather(*(feeder(step) for step in (7, 60, 101, 350)))
-    assert [e.id for e in await queue.session(USER, SESSION)] == list(range(350))
+    assert [e.id for e in (await queue.resume(USER, SESSION)).entries] == list(range(350))
     assert await requests(client) == list(range(350))
 
 
@@ -111,7 +111,7 @@ async def test_an_ended_session_is_no_longer_open(
     end = answered(1, 0, feedback_flags=(ENDED,), in_reply_to=None, responder="gateway")
     await queue.feed(0, [said(0), end], 2, first=True)
     assert await queue.open_sessions(10) == []
-    assert len(await queue.session(USER, SESSION)) == 2
+    assert len((await queue.resume(USER, SESSION)).entries) == 2
 
 
 async def test_everything_but_positions_expires(
@@ -155,6 +155,19 @@ async def test_the_open_sessions_of_one_course_are_found_behind_those_of_others(
     assert await queue.open_sessions(3, "physics") == []
 
 
+async def test_a_record_of_another_version_is_left_out(
+    queue: LiveQueue, client: redis.asyncio.Redis
+) -> None:
+    await queue.feed(0, [said(0)], 1, first=True)
+    name = session_name(USER, SESSION)
+    await client.xadd(f"chat:session:{name}", {"record": b'{"of": "tomorrow"}'}, id="1-1")
+    assert await queue.open_sessions(10) == []
+    await queue.feed(0, [said(2)], 3)
+    assert [entry.id for entry in (await queue.resume(USER, SESSION)).entries] == [0, 2]
+    assert [entry.id for entry in await queue.latest(USER, SESSION, 10)] == [0, 2]
+    assert [entry.id for entry, _ in await queue.open_sessions(10)] == [2]
+
+
 async def test_what_comes_after_the_end_opens_no_session_and_asks_nothing(
     queue: LiveQueue, client: redis.asyncio.Redis
 ) -> None:
@@ -162,7 +175,7 @@ async def test_what_comes_after_the_end_opens_no_session_and_asks_nothing(
     await queue.feed(0, [said(0), end, answered(2, 0), said(3)], 4, first=True)
     assert await queue.open_sessions(10) == []
     assert await requests(client) == [0]
-    assert [entry.id for entry in await queue.session(USER, SESSION)] == [0, 1, 2, 3]
+    assert [entry.id for entry in (await queue.resume(USER, SESSION)).entries] == [0, 1, 2, 3]
 
 
 async def test_a_redis_that_is_full_takes_nothing_and_loses_nothing(
@@ -177,4 +190,4 @@ async def test_a_redis_that_is_full_takes_nothing_and_loses_nothing(
     finally:
         await client.config_set("maxmemory", 0)
     await queue.feed(0, [said(1), said(2)], 3)
-    assert [entry.id for entry in await queue.session(USER, SESSION)] == [0, 1, 2]
+    assert [entry.id for entry in (await queue.resume(USER, SESSION)).entries] == [0, 1, 2]
