@@ -110,7 +110,8 @@ class FrameLoop:
         too_long = first["type"] == "string_too_long"
         code: Literal["too_large", "invalid_frame"] = "too_large" if too_long else "invalid_frame"
         self._refuse(Refused(code=code, text=text[:500], id=_id_in(raw)))
-        self._invalid += 1
+        if not too_long:  # a person may well paste such a text now and then
+            self._invalid += 1
         if self._invalid >= MOST_INVALID:
             self._connection.close(MISBEHAVED)
 
