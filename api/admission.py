@@ -29,6 +29,9 @@ _SCOPES = {
 
 _FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 
+_NOT_LOOKED_UP = ("missing", "malformed")
+"""Refusals that cost no look-up: not counted, as behind a proxy all come from one address."""
+
 KEY = web.RequestKey("key", ServiceKey)
 
 
@@ -67,7 +70,8 @@ async def good_key(request: web.Request) -> ServiceKey:
         return await service.keys.check(key_id, secret)
     except KeyRefused as refused:
         service.metrics.key_refused(refused.reason)
-        service.refusals.take(request.remote or "", asyncio.get_running_loop().time())
+        if refused.reason not in _NOT_LOOKED_UP:
+            service.refusals.take(request.remote or "", asyncio.get_running_loop().time())
         error = "" if refused.reason == "missing" else ', error="invalid_token"'
         challenge = f'Bearer realm="learner"{error}'
         raise Problem(

@@ -67,6 +67,7 @@ async def listening(
         application(service),
         access_log=None,
         logger=_http_logger(),
+        auto_decompress=False,  # a coded body is refused, and one that is not decoded cannot fail
         handler_cancellation=True,  # who left does not keep a seat
         keepalive_timeout=limits.idle_seconds,
         max_line_size=4 * limits.target_bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import ValidationError
 
 from api.admission import KEY, demand
@@ -45,11 +45,15 @@ async def _body(request: web.Request) -> bytes:
     limits = request.app[SERVICE].limits
     if request.content_type != "application/json":
         raise Problem(415, "content-type", "send application/json")
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise Problem(415, "content-encoding", "send the body as it is, without Content-Encoding")
     try:
         async with asyncio.timeout(limits.body_seconds):
             return await request.read()
     except TimeoutError:
         raise Problem(408, "too-slow", "the body did not come in time") from None
+    except web.RequestPayloadError:
+        raise Problem(400, "body", "the body is not what the headers say") from None
 
 
 def _parsed(body: bytes) -> ChatTokenRequest:

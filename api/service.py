@@ -11,9 +11,10 @@ from aiohttp import web
 from agents.metrics_api import ApiMetrics
 from api.keys import Keys
 from api.latest import Latest, latest_of
-from api.limits import Buckets, Limits, Seats
+from api.limits import Limits, Seats
 from api.stores import Stores
 from api.watch import Watch
+from chat.rate_limit import Buckets
 from config.settings import Settings
 from schemas.errors import StoreUnavailable
 from schemas.fields import TreeId

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from agents.metrics_chat import GatewayMetrics
@@ -24,10 +24,16 @@ class Acceptance:
         self._connection, self._events, self._metrics = connection, events, metrics
         self._loop = asyncio.get_running_loop()
 
-    async def send(self, events: Sequence[SessionEvent], client_id: str | None = None) -> bool:
+    async def send(
+        self,
+        events: Sequence[SessionEvent],
+        client_id: str | None = None,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Whether they were handed over, in this order; the last is the message ``client_id``.
 
-        `Accepted` follows once Kafka has it, or `Refused` if that takes too long.
+        `Accepted` follows once Kafka has it, and ``accepted`` is called; or `Refused` if that
+        takes too long.
         """
         since = self._loop.time()
         try:
@@ -38,7 +44,7 @@ class Acceptance:
             return False
         timer = self._loop.call_later(ACCEPT_SECONDS, self._refuse, client_id)
         delivery.add_done_callback(
-            partial(self._done, timer, client_id, events[-1].event_id, since)
+            partial(self._done, timer, client_id, events[-1].event_id, since, accepted)
         )
         return True
 
@@ -46,12 +52,13 @@ class Acceptance:
         """Tells that a message is kept."""
         self._connection.tell(Accepted(id=client_id, event_id=event_id))
 
-    def _done(
+    def _done(  # noqa: PLR0913, PLR0917
         self,
         timer: asyncio.TimerHandle,
         client_id: str | None,
         event_id: str,
         since: float,
+        accepted: Callable[[], None],
         delivery: asyncio.Future[object],
     ) -> None:
         timer.cancel()
@@ -59,6 +66,7 @@ class Acceptance:
             self._refuse(client_id)
             return
         self._metrics.accepted(self._loop.time() - since)
+        accepted()
         if client_id is not None:
             self.accept(client_id, event_id)
 

@@ -14,7 +14,6 @@ from schemas.errors import TokenRefused
 from schemas.http import ChatRole
 
 SUBPROTOCOL = "learner-chat"
-MOST_QUERY_CHARACTERS = 200
 
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -20,7 +20,7 @@ from chat.admission import SUBPROTOCOL, Asked, Caller, NotAdmitted, admit
 from chat.connection import EXPIRED, GOING_AWAY, TOO_MANY, Connection, Ending
 from chat.expert import ExpertDesk
 from chat.expert_absence import ExpertAbsence
-from chat.frame_loop import FrameLoop
+from chat.frame_loop import FrameLoop, FrameRates
 from chat.learner import LearnerSession
 from chat.services import Services
 from chat.session_events import Session
@@ -43,6 +43,7 @@ class Door:
         self._secret, self._most = secret, most
         self._open: set[Connection] = set()
         self._of_one: Counter[str] = Counter()
+        self._rates = FrameRates(services.settings, most)
         self._left = asyncio.Event()
         self.closing = False
         self.let_in = 0
@@ -70,8 +71,7 @@ class Door:
         if self.closing or len(self._open) >= self._most:
             metrics.refused("full")
             return _plain(503, "the gateway is full or stops: try again", {"Retry-After": "2"})
-        asked = _asked(request)
-        if asked.protocols and SUBPROTOCOL not in asked.protocols:
+        if not _speaks_ours(request):
             return _plain(400, f"the first subprotocol is {SUBPROTOCOL}")
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
@@ -82,11 +82,13 @@ class Door:
             autoping=False,  # a pong waits in line like all else
             decode_text=False,
         )
-        if not ws.can_prepare(request):
+        if not _is_websocket(ws, request):
             return _plain(426, "a WebSocket (RFC 6455) is served here", {hdrs.UPGRADE: "websocket"})
         refused: NotAdmitted | None = None
         try:
-            caller = admit(asked, role, self._secret, settings.allowed_origins, datetime.now(UTC))
+            caller = admit(
+                _asked(request), role, self._secret, settings.allowed_origins, datetime.now(UTC)
+            )
             if self._of_one[caller.token.user_id] >= MOST_OF_ONE:
                 text = f"at most {MOST_OF_ONE} connections at once"
                 raise NotAdmitted(TOO_MANY, "too_many", text)
@@ -148,7 +150,12 @@ class Door:
             member.known.set()
         try:
             loop = FrameLoop(
-                connection, services.settings, services.metrics, learner_frames, member.take
+                connection,
+                caller.token.user_id,
+                self._rates,
+                services.metrics,
+                learner_frames,
+                member.take,
             )
             return await loop.run(ws)
         finally:
@@ -164,7 +171,12 @@ class Door:
         self._absence.came(desk.expert)
         try:
             loop = FrameLoop(
-                connection, services.settings, services.metrics, expert_frames, desk.take
+                connection,
+                caller.token.user_id,
+                self._rates,
+                services.metrics,
+                expert_frames,
+                desk.take,
             )
             return await loop.run(ws)
         finally:
@@ -176,6 +188,16 @@ class Door:
         connection.tell(Welcome(session_id=session_id, heartbeat_seconds=seconds))
 
 
+def _speaks_ours(request: web.Request) -> bool:
+    """By the first line of the header: aiohttp takes no other, and would log a token there."""
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
+    return offered is None or SUBPROTOCOL in _names(offered)
+
+
+def _names(line: str) -> list[str]:
+    return [name.strip() for name in line.split(",")]
+
+
 def _asked(request: web.Request) -> Asked:
     headers = request.headers
     protocols = headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
@@ -183,10 +205,17 @@ def _asked(request: web.Request) -> Asked:
         host=headers.get(hdrs.HOST, ""),
         origins=headers.getall(hdrs.ORIGIN, []),
         authorizations=headers.getall(hdrs.AUTHORIZATION, []),
-        protocols=[name.strip() for line in protocols for name in line.split(",")],
+        protocols=[name for line in protocols for name in _names(line)],
         traceparents=headers.getall("traceparent", []),
         query=list(request.query.items()),
     )
+
+
+def _is_websocket(ws: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return bool(ws.can_prepare(request))
+    except ValueError:  # aiohttp's own, of a Sec-WebSocket-Key that is not ASCII
+        return False
 
 
 def _plain(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -1,4 +1,5 @@
-"""Learners' messages that have not come back yet; who waits for long is told, once."""
+"""Learners' messages that Kafka has and that have not come back yet; who waits for long is told,
+once."""
 
 from __future__ import annotations
 
@@ -24,8 +25,9 @@ class Echoes:
         self._awaited: dict[Member, dict[str, float]] = {}
         self._told: set[Member] = set()
 
-    def sent(self, member: Member, event_id: str) -> None:
-        self._awaited.setdefault(member, {}).setdefault(event_id, self._clock())
+    def kept(self, member: Member, event_id: str, since: float) -> None:
+        """Kafka has a message; ``since``: when its frame came, by the loop's clock."""
+        self._awaited.setdefault(member, {}).setdefault(event_id, since)
 
     def came(self, member: Member, event_id: str) -> None:
         """Any message of the member's session; also such as were never awaited."""

@@ -127,12 +127,13 @@ class ExpertDesk:
             self._refuse("too_large", text, frame)
             return
         after = min(after, _HIGHEST_ID)
-        member = self._watched[name] = Member(self._connection, user_id, session_id, after)
+        member = Member(self._connection, user_id, session_id, after, self._course_id)
+        self._watched[name] = member
         self._services.rooms.join(member)
         self._services.history.read_for(member)
 
     async def _list(self) -> None:
-        found = await self._services.queue.open_sessions(MOST_LISTED)
+        found = await self._services.queue.open_sessions(MOST_LISTED, self._course_id)
         frame = Sessions(
             sessions=tuple(
                 OpenSession(
@@ -144,7 +145,6 @@ class ExpertDesk:
                     waiting=entry.record.message_direction == "user",
                 )
                 for entry, owner in found
-                if self._course_id in (None, entry.record.course_id)
             )
         )
         self._connection.tell(frame)

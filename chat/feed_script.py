@@ -43,16 +43,23 @@ for i = 8, #ARGV, 7 do
   local about, moment, record = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
   local stream, id = 'chat:session:' .. session, offset .. '-1'
   local owner = 'chat:owner:' .. session
+  local added = {}
+  if tonumber(offset) >= at then
+    added = redis.pcall('XADD', stream, 'MAXLEN', '~', most, id, 'record', record)
+  end
   if tonumber(offset) < at then
     -- fed before
-  elseif redis.pcall('XADD', stream, 'MAXLEN', '~', most, id, 'record', record).err then
+  elseif added.err and string.find(added.err, 'equal or smaller', 1, true) then
     passed_over = passed_over + 1
+  elseif added.err then
+    return added
   else
     redis.call('EXPIRE', stream, seconds)
     redis.call('EXPIRE', owner, seconds)
-    redis.call('ZADD', KEYS[2], moment, session)
+    local ended = redis.call('EXISTS', 'chat:ended:' .. session) == 1
+    if not ended then redis.call('ZADD', KEYS[2], moment, session) end
     if kind == 'request' then
-      if redis.call('EXISTS', owner) == 0 then request(id, event, record) end
+      if not ended and redis.call('EXISTS', owner) == 0 then request(id, event, record) end
     elseif kind == 'joined' then
       if redis.call('SET', owner, about, 'EX', seconds, 'NX') then
         redis.call('HSET', KEYS[3], session, event .. ' ' .. about)
@@ -75,6 +82,7 @@ return 1 + passed_over
 """KEYS: positions, open sessions, taken sessions. An entry's id ends in 1, as Redis takes no 0-0.
 Returns 0 if Redis has lost its position, or stands before ``since``: then it came back with an
 older state; otherwise 1 and how many were passed over, since the session has a higher id: then its
-learner's events are in several partitions. The first expert who joins has the session until they
-leave; what waits then is asked of the responders. Where nobody answers, only the newest requests
-are kept."""
+learner's events are in several partitions. Any other error, such as that Redis is full, is returned
+before the position moves past the message. What comes after a session's end neither opens it again
+nor is asked of a responder. The first expert who joins has the session until they leave; what waits
+then is asked of the responders. Where nobody answers, only the newest requests are kept."""

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agents.metrics_chat import GatewayMetrics
 from chat.connection import MISBEHAVED, NOT_TEXT, Connection
-from chat.rate_limit import TokenBucket
+from chat.rate_limit import Buckets
 from config.settings import ChatSettings
 from schemas.chat_frames import Ping, Pong, Refused
 
@@ -29,29 +29,40 @@ _REASONS = {1009: "too_large", 1006: "silent"}
 _PONG = Pong().model_dump_json().encode()
 
 
+class FrameRates:
+    """How often somebody may send: on all of their connections together, also on a new one.
+
+    ``most``: people that are remembered.
+    """
+
+    def __init__(self, settings: ChatSettings, most: int) -> None:
+        rate, burst, more = settings.messages_per_minute / 60, settings.burst, _FRAMES_PER_MESSAGE
+        self.messages = Buckets(rate, burst, most)
+        self.frames = Buckets(rate * more, burst * more, most)
+
+
 class FrameLoop:
     """One connection's frames, until it ends.
 
     Args:
+        user_id: whose connection it is.
         frames: what may come here.
         take: called with each, one after the other; pings are answered without it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         connection: Connection,
-        settings: ChatSettings,
+        user_id: str,
+        rates: FrameRates,
         metrics: GatewayMetrics,
         frames: TypeAdapter[F],
         take: Callable[[F], Awaitable[None]],
     ) -> None:
         self._connection, self._metrics = connection, metrics
+        self._user_id, self._rates = user_id, rates
         self._frames, self._take = frames, take
         self._clock = asyncio.get_running_loop().time
-        rate, burst, now = settings.messages_per_minute / 60, settings.burst, self._clock()
-        self._messages = TokenBucket(rate, burst, now)
-        more = _FRAMES_PER_MESSAGE
-        self._any = TokenBucket(rate * more, burst * more, now)
         self._invalid = 0
 
     async def run(self, ws: web.WebSocketResponse) -> str:
@@ -72,7 +83,7 @@ class FrameLoop:
 
     async def _take_raw(self, raw: bytes) -> None:
         now = self._clock()
-        if self._any.take(now):
+        if self._rates.frames.take(self._user_id, now):
             self._connection.close(MISBEHAVED)
             return
         try:
@@ -82,7 +93,7 @@ class FrameLoop:
             return
         if isinstance(frame, Ping):
             self._connection.send(_PONG)
-        elif seconds := self._messages.take(now):
+        elif seconds := self._rates.messages.take(self._user_id, now):
             text = f"too fast: try again in {max(1, round(seconds))} s"
             self._refuse(Refused(code="too_fast", text=text, id=getattr(frame, "id", None)))
         else:
@@ -99,7 +110,8 @@ class FrameLoop:
         too_long = first["type"] == "string_too_long"
         code: Literal["too_large", "invalid_frame"] = "too_large" if too_long else "invalid_frame"
         self._refuse(Refused(code=code, text=text[:500], id=_id_in(raw)))
-        self._invalid += 1
+        if not too_long:  # a person may well paste such a text now and then
+            self._invalid += 1
         if self._invalid >= MOST_INVALID:
             self._connection.close(MISBEHAVED)
 

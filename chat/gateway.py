@@ -144,6 +144,8 @@ def _runner(door: Door, metrics: GatewayMetrics) -> web.AppRunner:
     # What it would tell of a request that is none holds that request's headers.
     quiet = logging.getLogger("learner.chat.http")
     quiet.setLevel(logging.CRITICAL)
+    # It warns of subprotocols that are not ours: a token may be among them.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     return web.AppRunner(
         app,
         access_log=None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from chat import session_events
 from chat.acceptance import Acceptance
@@ -49,7 +50,7 @@ class LearnerSession(Member):
         elif isinstance(frame, Say):
             await self._say(frame)
         elif isinstance(frame, End):
-            await self._send(session_events.ended(self._session, _now()))
+            await self._send(session_events.ended(self._session, _now()), self._end)
 
     def shown(self, entry: Entry) -> None:
         self._begun = True
@@ -62,16 +63,29 @@ class LearnerSession(Member):
         message = session_events.said(self._session, frame, self._services.rules, _now())
         if message.event_id in self._said:
             self._acceptance.accept(frame.id, message.event_id)
-        elif await self._send([message], frame.id):
-            self._services.echoes.sent(self, message.event_id)
+        else:
+            since = asyncio.get_running_loop().time()
+            await self._send([message], partial(self._kept, message.event_id, since), frame.id)
 
-    async def _send(self, events: Sequence[SessionEvent], client_id: str | None = None) -> bool:
+    def _end(self) -> None:
+        self.ended = True
+
+    def _kept(self, event_id: str, since: float) -> None:
+        """Kafka has it. It may have come back before we were told that."""
+        if not self.gone and event_id not in self._said:
+            self._services.echoes.kept(self, event_id, since)
+
+    async def _send(
+        self,
+        events: Sequence[SessionEvent],
+        accepted: Callable[[], None],
+        client_id: str | None = None,
+    ) -> None:
         """With the first of a session goes that it began; told twice, that changes nothing."""
         if not self._begun:
             events = [session_events.started(self._session, events[0].occurred_at), *events]
-        sent = await self._acceptance.send(events, client_id)
+        sent = await self._acceptance.send(events, client_id, accepted)
         self._begun = self._begun or sent
-        return sent
 
 
 def _now() -> datetime:

@@ -24,6 +24,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import structlog
+from pydantic import ValidationError
 from redis.asyncio.client import PubSub
 
 from chat.feed_script import FEED
@@ -150,22 +151,14 @@ class LiveQueue:
             pipeline.exists(f"chat:ended:{name}")
             pipeline.hgetall(_POSITION)
             found, ended, positions = await pipeline.execute()
-        entries = [_entry(id_, fields) for id_, fields in found]
-        return Resumed(entries, bool(ended), _positions(positions))
-
-    async def session(self, user_id: str, session_id: str, after: int = -1) -> list[Entry]:
-        """The messages of a session that Redis holds, those after an id, in order."""
-        stream = f"chat:session:{session_name(user_id, session_id)}"
-        with redis_errors(self._client):
-            found = await self._client.xrange(stream, min=f"({after}-1" if after >= 0 else "-")
-        return [_entry(id_, fields) for id_, fields in found]
+        return Resumed(_entries(found), bool(ended), _positions(positions))
 
     async def latest(self, user_id: str, session_id: str, most: int) -> list[Entry]:
         """The newest messages of a session that Redis holds, at most so many, in order."""
         stream = f"chat:session:{session_name(user_id, session_id)}"
         with redis_errors(self._client):
             found = await self._client.xrevrange(stream, count=most)
-        return [_entry(id_, fields) for id_, fields in reversed(found)]
+        return _entries(reversed(found))
 
     async def owner(self, user_id: str, session_id: str) -> str:
         """The expert who answers a session; "" if a responder does."""
@@ -173,21 +166,40 @@ class LiveQueue:
             name = await self._client.get(f"chat:owner:{session_name(user_id, session_id)}")
         return name.decode() if name else ""
 
-    async def open_sessions(self, most: int) -> list[tuple[Entry, str]]:
-        """The last message and the owner of the sessions that were last spoken in."""
+    async def open_sessions(
+        self, most: int, course_id: str | None = None
+    ) -> list[tuple[Entry, str]]:
+        """The last message and the owner of the sessions that were last spoken in.
+
+        ``course_id``: only those whose last message belongs to that course.
+        """
+        found: dict[str, tuple[Entry, str]] = {}  # by name: sessions move while they are read
+        for start in range(0, _MOST_OPEN, most):
+            names, listed = await self._listed(start, most)
+            for name, (entry, owner) in listed.items():
+                if course_id in (None, entry.record.course_id):
+                    found.setdefault(name, (entry, owner))
+            if len(found) >= most or len(names) < most:
+                break
+        return list(found.values())[:most]
+
+    async def _listed(
+        self, start: int, most: int
+    ) -> tuple[list[str], dict[str, tuple[Entry, str]]]:
+        """The names of open sessions from a place on; of those that have messages, the last."""
         with redis_errors(self._client):
-            names = [n.decode() for n in await self._client.zrevrange(_OPEN, 0, most - 1)]
+            raw = await self._client.zrevrange(_OPEN, start, start + most - 1)
+            names = [name.decode() for name in raw]
             pipeline = self._client.pipeline(transaction=False)
             for name in names:
                 pipeline.xrevrange(f"chat:session:{name}", count=1)
                 pipeline.get(f"chat:owner:{name}")
             found = await pipeline.execute()
-        last, owners = found[::2], found[1::2]
-        return [
-            (_entry(*entries[0]), owner.decode() if owner else "")
-            for entries, owner in zip(last, owners, strict=True)
-            if entries
-        ]
+        return names, {
+            name: (entry, owner.decode() if owner else "")
+            for name, last, owner in zip(names, found[::2], found[1::2], strict=True)
+            for entry in _entries(last)
+        }
 
     async def taken(self) -> list[Taken]:
         """Every session that an expert has."""
@@ -268,5 +280,17 @@ def _positions(found: dict[bytes, bytes]) -> dict[int, int]:
     return {int(partition): int(position) for partition, position in found.items()}
 
 
-def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
-    return Entry(int(id_.partition(b"-")[0]), chat_adapter.validate_json(fields[b"record"]))
+def _entries(found: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    """What a gateway of another version fed, and is no record of ours, is left out."""
+    entries = []
+    for id_, fields in found:
+        offset = int(id_.partition(b"-")[0])
+        try:
+            entries.append(Entry(offset, chat_adapter.validate_json(fields[b"record"])))
+        except ValidationError as error:
+            log.error(
+                "no chat record, passed over",
+                offset=offset,
+                reason=error.errors(include_url=False, include_input=False)[0]["msg"],
+            )
+    return entries

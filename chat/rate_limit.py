@@ -1,25 +1,36 @@
-"""How much one connection may send: a token bucket, pure."""
+"""How often somebody may do something: token buckets, pure."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 
-class TokenBucket:
-    """Holds at most ``burst`` tokens, full at first; ``rate`` a second come back.
 
-    ``now`` is seconds of a clock that never goes back.
+class Buckets:
+    """A token bucket for each name, of which the least recently used are forgotten.
+
+    Args:
+        rate: tokens a second that come back, more than 0.
+        burst: tokens in a full bucket.
     """
 
-    __slots__ = ("_at", "_burst", "_level", "_rate")
+    def __init__(self, rate: float, burst: float, most: int = 10_000) -> None:
+        self._rate, self._burst, self._most = rate, burst, most
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self._rate, self._burst = rate, burst
-        self._level, self._at = burst, now
+    def wait(self, name: str, now: float) -> float:
+        """Seconds until there is a token, 0 if there is one; takes none."""
+        return max(0.0, (1 - self._level(name, now)) / self._rate)
 
-    def take(self, now: float) -> float:
-        """Takes a token; if there is none, the seconds until there is one, and takes nothing."""
-        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = now
-        if self._level < 1:
-            return (1 - self._level) / self._rate
-        self._level -= 1
-        return 0.0
+    def take(self, name: str, now: float) -> float:
+        """As `wait`, and takes the token if there is one. ``now``: seconds, of one clock."""
+        level = self._level(name, now)
+        seconds = max(0.0, (1 - level) / self._rate)
+        self._buckets[name] = (level if seconds else level - 1, now)
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return seconds
+
+    def _level(self, name: str, now: float) -> float:
+        level, at = self._buckets.get(name, (self._burst, now))
+        return min(self._burst, level + (now - at) * self._rate)

@@ -23,19 +23,45 @@ MAX_LIVE_BYTES = 65_536
 
 
 class Member:
-    """A connection's place in a session. ``seen``: the id of the last message shown there."""
+    """A connection's place in a session.
 
-    __slots__ = ("connection", "ended", "gone", "known", "live", "missed", "seen", "session_id",
-                 "user_id")  # fmt: skip
+    ``seen``: the id of the last message there; ``course_id``: the one course of which it is shown
+    messages, ``None`` for all.
+    """
 
-    def __init__(self, connection: Connection, user_id: str, session_id: str, after: int) -> None:
+    __slots__ = ("_asked", "connection", "course_id", "ended", "gone", "known", "live", "missed",
+                 "seen", "session_id", "user_id")  # fmt: skip
+
+    def __init__(
+        self,
+        connection: Connection,
+        user_id: str,
+        session_id: str,
+        after: int,
+        course_id: str | None = None,
+    ) -> None:
         self.connection = connection
         self.user_id, self.session_id = user_id, session_id
-        self.seen = after
+        self.seen, self.course_id = after, course_id
+        self._asked = ""
         self.live = self.missed = self.gone = False
         self.known = asyncio.Event()
         """Set once Redis was asked about the session: whether it has ``ended``, and what it has."""
         self.ended = False
+
+    def may_see(self, record: ChatRecord) -> bool:
+        """Called with each message, in order."""
+        if self.course_id not in (None, record.course_id):
+            return False
+        if record.message_direction == "user":
+            self._asked = record.event_id
+        return True
+
+    def may_see_live(self, frame: Token | Notice) -> bool:
+        """Pieces of an answer do not say their course: only of one to what was seen last."""
+        if self.course_id is None or isinstance(frame, Notice):
+            return True
+        return frame.in_reply_to == self._asked
 
     def shown(self, entry: Entry) -> None:
         """Called with each message once it is on its way."""
@@ -84,15 +110,16 @@ class Rooms:
                     self._show_live(member, entry, frame)
 
     def show_one(self, member: Member, entry: Entry, frame: bytes) -> None:
-        """A message to one member, unless they have it."""
+        """A message to one member, unless they have it or it is none of their course."""
         if entry.id > member.seen:
             member.seen = entry.id
-            member.connection.send(frame)
-            self._metrics.message_out()
             record = entry.record
             if record.message_direction == "system" and ENDED in record.feedback_flags:
                 member.ended = True
-            member.shown(entry)
+            if member.may_see(record):
+                member.connection.send(frame)
+                self._metrics.message_out()
+                member.shown(entry)
 
     def _show_live(self, member: Member, entry: Entry, frame: bytes) -> None:
         if not member.live:
@@ -107,9 +134,10 @@ class Rooms:
         """What a responder shows while it writes; only frames of that session, and not to who
         reads slowly: the whole message follows."""
         members = self._rooms.get(name)
-        if members and _is_live_frame(raw, name):
+        if members and (frame := live_frame(raw, name)):
             for member in members:
-                member.connection.send_if_quick(raw)
+                if member.may_see_live(frame):
+                    member.connection.send_if_quick(raw)
 
 
 def message_frame(entry: Entry) -> bytes:
@@ -133,13 +161,14 @@ def message_frame(entry: Entry) -> bytes:
     )
 
 
-def _is_live_frame(raw: bytes, name: str) -> bool:
+def live_frame(raw: bytes, name: str) -> Token | Notice | None:
+    """A frame that a responder may show in that session; ``None`` for anything else."""
     if len(raw) > MAX_LIVE_BYTES:
-        return False
+        return None
     try:
         frame = gateway_frames.validate_json(raw)
     except ValidationError:
-        return False
-    if isinstance(frame, Token):
-        return session_name(frame.user_id, frame.session_id) == name
-    return isinstance(frame, Notice)
+        return None
+    if isinstance(frame, Token) and session_name(frame.user_id, frame.session_id) != name:
+        return None
+    return frame if isinstance(frame, Token | Notice) else None

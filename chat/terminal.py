@@ -36,6 +36,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _TRY_AGAIN_SECONDS = 2.0
 _GOODBYE_SECONDS = 5.0
 _FOR_GOOD = (4400, 4401, 4403, 4429)
+_REFUSED, _FULL = (400, 401, 403), 503
 _TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 Show = Callable[[str, str], None]
@@ -105,10 +106,11 @@ class TerminalChat:
                 self._began = False
                 try:
                     await self._follow(client)
-                except aiohttp.WSServerHandshakeError as error:
-                    raise TokenRefused(f"{self._url} answers {error.status}") from None
                 except (aiohttp.ClientError, OSError) as error:
-                    if not self.session:
+                    status = getattr(error, "status", None)
+                    if status in _REFUSED:
+                        raise TokenRefused(f"{self._url} answers {status}") from None
+                    if not self.session and status != _FULL:
                         raise InvalidInput(
                             f"there is no chat gateway at {self._url} ({error}): start one with "
                             "`learner gateway`, or name another with --url"

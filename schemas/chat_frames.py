@@ -144,9 +144,7 @@ class Notice(_Frame):
     """Something the person should know, in words to show them (``code`` for programs)."""
 
     type: Literal["notice"] = "notice"
-    code: Literal[
-        "llm_away", "budget_spent", "older_messages_elsewhere", "answers_delayed", "expert_only"
-    ]
+    code: Literal["llm_away", "budget_spent", "older_messages_elsewhere", "answers_delayed"]
     text: str
 
 

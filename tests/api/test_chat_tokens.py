@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -84,6 +85,18 @@ async def test_what_is_no_json_is_said(kept: Stores, caller: Caller) -> None:
         assert (answer.status, answer.word) == (400, "not-json")
     answer = await holder.ask("POST", TOKENS, data={"user_id": USER})
     assert (answer.status, answer.word) == (415, "content-type")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
+async def test_a_body_that_is_coded_is_not_taken(
+    kept: Stores, caller: Caller, caplog: pytest.LogCaptureFixture, coding: str
+) -> None:
+    holder = caller.as_who_has(await kept.key("chat:tokens"))
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    for body in (b"not that at all", gzip.compress(b'{"user_id": ""}')):
+        answer = await holder.ask("POST", TOKENS, headers=headers, data=body)
+        assert (answer.status, answer.word) == (415, "content-encoding")
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_key_for_decisions_makes_no_tokens(caller: Caller) -> None:

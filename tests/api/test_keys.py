@@ -299,6 +299,14 @@ async def test_who_guesses_is_slowed_down_and_who_has_a_key_is_not(
     assert (await caller.get(ALL)).status == 404
 
 
+async def test_who_sends_no_key_keeps_nobody_out_who_has_one(kept: Stores) -> None:
+    async with served(kept.settings) as nobody:
+        for headers in ({}, {"Authorization": "Bearer x"}):
+            for _ in range(25):
+                assert (await nobody.ask("GET", ALL, headers=headers)).status == 401
+        assert (await nobody.as_who_has(await kept.key()).get(ALL)).status == 404
+
+
 async def test_no_secret_is_kept_or_logged(
     kept: Stores, caller: Caller, capfd: pytest.CaptureFixture[str], caplog: Any
 ) -> None:

@@ -46,7 +46,7 @@ class Feed:
 
     async def ids(self) -> list[int]:
         """Of the session, as Redis has it."""
-        return [entry.id for entry in await self.queue.session(USER, SESSION)]
+        return [entry.id for entry in (await self.queue.resume(USER, SESSION)).entries]
 
 
 @asynccontextmanager

@@ -7,11 +7,8 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chat.connection import GOING_AWAY, SLOW, Connection
-from chat.rate_limit import TokenBucket
 
 
 class FakeSocket:
@@ -167,30 +164,3 @@ async def test_who_has_left_is_sent_nothing_and_its_socket_given_back(
     await asyncio.sleep(0.05)
     assert socket.sent == [b"in hand"]
     assert transport.aborted
-
-
-def test_a_bucket_by_hand() -> None:
-    bucket = TokenBucket(rate=0.5, burst=2, now=0)
-    assert [bucket.take(0), bucket.take(0)] == [0, 0]
-    assert bucket.take(0) == 2
-    assert bucket.take(1) == 1
-    assert bucket.take(2) == 0
-    assert bucket.take(100) == bucket.take(100) == 0
-    assert bucket.take(100) == 2
-
-
-@given(
-    st.lists(st.floats(0, 100), min_size=1, max_size=100),
-    st.floats(0.1, 10),
-    st.integers(1, 20),
-)
-def test_no_more_than_the_burst_and_what_came_back_is_taken(
-    steps: list[float], rate: float, burst: int
-) -> None:
-    bucket, now, taken = TokenBucket(rate, burst, 0), 0.0, 0
-    for step in steps:
-        now += step
-        wait = bucket.take(now)
-        taken += wait == 0
-        assert 0 <= wait <= 1 / rate + 1e-9
-        assert taken <= burst + now * rate + 1e-6

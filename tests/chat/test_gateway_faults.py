@@ -234,15 +234,16 @@ async def test_who_waits_for_long_is_told_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("chat.echoes._LOOK_SECONDS", 0.01)
     echoes = Echoes(GatewayMetrics(), seconds=0.05)
     slow, quick = FakeMember(), FakeMember()
-    echoes.sent(slow, "a")  # type: ignore[arg-type]
-    echoes.sent(quick, "b")  # type: ignore[arg-type]
+    clock = asyncio.get_running_loop().time
+    echoes.kept(slow, "a", clock())  # type: ignore[arg-type]
+    echoes.kept(quick, "b", clock())  # type: ignore[arg-type]
     echoes.came(quick, "b")  # type: ignore[arg-type]
     running = asyncio.create_task(echoes.run())
     await asyncio.sleep(0.2)
     assert slow.connection.told == ["answers_delayed"]
     assert quick.connection.told == []
     echoes.came(slow, "a")  # type: ignore[arg-type]
-    echoes.sent(slow, "c")  # type: ignore[arg-type]
+    echoes.kept(slow, "c", clock())  # type: ignore[arg-type]
     await asyncio.sleep(0.2)
     assert slow.connection.told == ["answers_delayed"] * 2
     running.cancel()

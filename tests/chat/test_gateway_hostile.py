@@ -108,6 +108,11 @@ async def test_a_token_as_the_only_subprotocol_is_neither_taken_nor_logged(
     token = token_of(new_user())
     headers = {"Origin": gateway}
     assert await status_of(gateway, "", protocols=(token,), headers=headers) == 400
+    raw = await RawSocket.connect(gateway)
+    two_lines = f"{token}\r\nSec-WebSocket-Protocol: learner-chat"
+    asked = await raw.upgrade("/ws", Origin=gateway, Sec_WebSocket_Protocol=two_lines)
+    assert "400" in asked
+    await raw.close()
     assert await refused_with(gateway, token + "x") == 4401
     said = caplog.text + "".join(capfd.readouterr())
     assert token not in said
@@ -225,6 +230,13 @@ async def test_headers_without_end(gateway: str) -> None:
         many = {f"X-{number}": "x" for number in range(1000)}
         assert (await client.get(gateway, headers=many)).status == 400
     await still_works(gateway)
+
+
+async def test_a_websockets_key_that_is_none(gateway: str) -> None:
+    for key in ("\u00e9\u00e9", "abc", ""):
+        raw = await RawSocket.connect(gateway)
+        assert "426" in await raw.upgrade("/ws", Sec_WebSocket_Key=key)
+        await raw.close()
 
 
 @pytest.mark.parametrize(

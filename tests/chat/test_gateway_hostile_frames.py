@@ -148,6 +148,25 @@ async def test_a_message_too_fast_may_be_sent_again_later(chat_with: Any) -> Non
             await talk.until(lambda: talk.texts == ["one", "two"])
 
 
+async def test_texts_that_are_too_long_close_no_connection(gateway: str) -> None:
+    async with talking(gateway, token_of(new_user())) as talk:
+        for number in range(MOST_INVALID + 1):
+            await talk.say("a" * 8_001, id=f"long{number}")
+            await talk.next("refused", code="too_large", id=f"long{number}")
+        await talk.next("accepted", id=await talk.say("short"))
+
+
+async def test_who_connects_again_or_twice_may_send_no_more(chat_with: Any) -> None:
+    async with gateway_at(chat_with(messages_per_minute=1, burst=2)) as url:
+        token = token_of(new_user())
+        async with talking(url, token) as first, talking(url, token) as second:
+            await first.next("accepted", id=await first.say("one"))
+            await second.next("accepted", id=await second.say("two"))
+        async with talking(url, token) as again, talking(url, token_of(new_user())) as other:
+            await again.next("refused", code="too_fast", id=await again.say("three"))
+            await other.next("accepted", id=await other.say("one"))
+
+
 HOSTILE_TEXTS = {
     "a script": "<script>alert(1)</script>",
     "an image": '<img src=x onerror="alert(1)">',

@@ -7,15 +7,17 @@ import json
 from typing import Any, cast
 from unittest import mock
 
-from example_chat.conversation import SESSION, USER, said
+from example_chat.conversation import SESSION, USER, answered, event_id, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.metrics_chat import GatewayMetrics
 from chat.connection import Connection
 from chat.history import History, lacks_older
-from chat.live_queue import Entry, LiveQueue, Resumed
+from chat.live_queue import Entry, LiveQueue, Resumed, session_name
 from chat.rooms import Member, Rooms, message_frame
+from schemas.chat import ENDED
+from schemas.chat_frames import Token
 from schemas.errors import StoreUnavailable
 
 
@@ -153,3 +155,28 @@ def test_whether_older_messages_are_missing() -> None:
     assert not lacks_older(4, found(4, 7), 2)
     assert lacks_older(4, found(7), 500)
     assert lacks_older(4, found(), 500)
+
+
+def test_of_other_courses_nothing_is_shown() -> None:
+    connection = FakeConnection(10)
+    rooms = Rooms(lambda _: None, lambda _: None, GatewayMetrics())
+    member = Member(cast(Connection, connection), USER, SESSION, -1, "algebra")
+    member.live = True
+    rooms.join(member)
+
+    def piece(question: int) -> None:
+        told = Token(
+            user_id=USER, session_id=SESSION, in_reply_to=event_id(question), position=0, text="a"
+        )
+        rooms.pass_on(session_name(USER, SESSION), told.model_dump_json().encode())
+
+    rooms.show([said(0), said(1, course_id="history")])
+    piece(1)
+    assert connection.ids == [0]
+    assert member.seen == 1
+    piece(0)
+    assert connection.ids == [0, -1]
+    end = {"feedback_flags": (ENDED,), "in_reply_to": None, "course_id": "history"}
+    rooms.show([answered(2, 1, **end)])
+    assert member.ended
+    assert connection.ids == [0, -1]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from example_chat.gateway_process import GatewayProcess
 from example_chat.stack import gateway_at
 from example_chat.talk import SECONDS, new_user, token_of
@@ -132,6 +134,21 @@ async def test_a_bad_token_or_no_gateway_is_told(gateway: str) -> None:
             await Terminal(gateway, token).chat.run(asyncio.Queue(), 1)
     with pytest.raises(InvalidInput, match="learner gateway"):
         await Terminal("http://127.0.0.1:9", token_of(new_user())).chat.run(asyncio.Queue(), 1)
+
+
+async def test_a_gateway_that_is_full_is_tried_again() -> None:
+    answers = [503, 503, 401]
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=answers.pop(0))
+
+    app = web.Application()
+    app.router.add_get("/ws", answer)
+    async with TestServer(app) as server:
+        chat = TerminalChat(str(server.make_url("/")), "x", "", lambda *_: None)
+        with pytest.raises(TokenRefused, match="401"):
+            await asyncio.wait_for(chat.run(asyncio.Queue(), 1), SECONDS)
+    assert answers == []
 
 
 async def test_the_command_talks_through_a_pipe(chat_with: Any) -> None:

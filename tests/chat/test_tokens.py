@@ -49,6 +49,14 @@ def test_what_was_signed_is_read_back() -> None:
     )
 
 
+@pytest.mark.parametrize("letter", ["a", '"', "ж", "𝒜"])
+def test_the_longest_that_is_signed_is_read_back(letter: str) -> None:
+    name, course_id = letter * 100, letter * 255
+    token = sign_token(SECRET, USER, "learner", NOW, 86_400, name, course_id)
+    assert verify_token(SECRET, token, NOW)[2:4] == (name, course_id)
+    assert len(token) < 2_300
+
+
 def test_it_is_good_until_it_expires() -> None:
     token = sign_token(SECRET, USER, "learner", NOW, 60)
     assert verify_token(SECRET, token, NOW + timedelta(seconds=59)).user_id == USER

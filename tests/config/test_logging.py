@@ -17,6 +17,7 @@ structlog.get_logger("ours").debug("detail")
 logging.getLogger("aiokafka.client").info("routine")
 logging.getLogger("aiokafka.client").error("no route to %s", "kafka-1")
 try:
+    secret = "lk_" + "of-nobodys-business"
     1 / 0
 except ZeroDivisionError:
     structlog.get_logger("ours").exception("broken")
@@ -59,3 +60,11 @@ def test_the_console_is_for_people() -> None:
     assert "folded" in err
     assert "events=3" in err
     assert not err.startswith("{")
+
+
+def test_no_format_shows_local_variables() -> None:
+    """They hold keys and tokens."""
+    for format_ in ("console", "json"):
+        _, err = say({"format": format_})
+        assert "ZeroDivisionError" in err
+        assert "lk_of-nobodys-business" not in err

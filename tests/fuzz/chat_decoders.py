@@ -14,11 +14,11 @@ from pydantic import BaseModel, TypeAdapter
 from agents.metrics_chat import GatewayMetrics
 from chat.admission import Asked, Caller, NotAdmitted, admit
 from chat.connection import Connection, Ending
-from chat.frame_loop import FrameLoop
+from chat.frame_loop import FrameLoop, FrameRates
 from chat.live_queue import session_name
 from chat.llm_failure import LlmFailed
 from chat.llm_sse import MAX_EVENT_BYTES, MAX_LINE_BYTES, Chunk, EventReader, chunk_of
-from chat.rooms import _is_live_frame
+from chat.rooms import live_frame
 from chat.session_events import Session, said
 from chat.terminal import TerminalChat, frame_in, printable
 from chat.tokens import ALGORITHM, AUDIENCE, ChatToken, claimed_user, sign_token, verify_token
@@ -94,7 +94,8 @@ def _taken_by(frames: TypeAdapter[Any], raw: bytes) -> Any:
             taken.append(frame)
 
         connection = _HeardConnection()
-        loop = FrameLoop(cast(Connection, connection), ChatSettings(), _metrics(), frames, take)
+        rates = FrameRates(ChatSettings(), most=1)
+        loop = FrameLoop(cast(Connection, connection), USER, rates, _metrics(), frames, take)
         await loop._take_raw(raw)
         return taken[0] if taken else None
 
@@ -120,9 +121,7 @@ def _expert_frame(raw: bytes) -> Any:
 
 def _live_frame(raw: bytes) -> GatewayFrame | None:
     """What Redis shows of an answer under way."""
-    if not _is_live_frame(raw, session_name(USER, "s-1")):
-        return None
-    return gateway_frames.validate_json(raw)
+    return live_frame(raw, session_name(USER, "s-1"))
 
 
 def _seen(token: str) -> ChatToken:
