@@ -283,7 +283,7 @@ class ChatSettings(_Section):
         32_768, description="a longer frame closes the connection (1009)"
     )
     messages_per_minute: Annotated[int, Field(ge=1, le=6000)] = Field(
-        30, description="messages that a connection may send, on average"
+        30, description="messages that one person may send, on average, over all their connections"
     )
     burst: Annotated[int, Field(ge=1, le=1000)] = Field(
         10, description="messages that it may send at once"
