@@ -83,7 +83,7 @@ def _keep_no_ids() -> None:
     overlay: Any = Overlay
     overlay.put_seen = lambda *_: None
     folding: Any = batch
-    folding._forget = lambda *_: ()
+    folding._forget = lambda *_: None
 
 
 def _read_whatever_is_there() -> None:
