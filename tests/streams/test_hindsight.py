@@ -235,6 +235,16 @@ def test_silence_is_two_weeks_and_three_times_the_usual_gap(
     )
 
 
+def test_a_silence_tells_nothing_of_what_was_decided_within_it() -> None:
+    state = opened(engagement(quiz_attempts=REGULAR, last_activity_at=day(0)))
+    state.pending[0].attempts = 2
+    state = opened(state, event("profile.updated", 20, course_id=None))
+    state, examples = settle(state, quiz(0.5, 21))
+    assert {e.decided_at for e in examples} == {day(0)}
+    assert {e.labelled_by for e in examples} == {"silence"}
+    assert [(p.opened_at, p.attempts) for p in state.pending] == [(day(20), 1)]
+
+
 def test_a_result_after_a_silence_is_the_result() -> None:
     state = opened(engagement(quiz_attempts=REGULAR, last_activity_at=day(0)))
     _, examples = settle(state, event("course.completed", 30, result="distinction"))
