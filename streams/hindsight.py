@@ -39,6 +39,7 @@ from schemas.example import LabelledBy, TreeExample
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
 from schemas.fields import TreeId
 from streams.activity import is_activity
+from streams.confidence import known_at
 from streams.decide import decision_point
 from streams.derived_id import derived_id
 from streams.outcome import learner_label, right_strategy
@@ -178,7 +179,7 @@ def _count(example: PendingExample, engagement: Engagement, event: LearnerEvent)
         example.hints += event.hint_used
         confidence = event.confidence
         if confidence is None and event.topic_id is not None:
-            confidence = engagement.confidence_score_by_topic.get(event.topic_id)
+            confidence = known_at(engagement, event.topic_id, event.occurred_at)
         if confidence is not None:
             example.confidence_gap_sum += confidence - event.score
             example.confidence_count += 1
