@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from schemas.errors import EditRefused
 from schemas.feature import FEATURE_INDEX, FEATURES
 from schemas.tree import Branch, Leaf, TreeDocument
-from streams.tree_changes import Nodes, Path, changes, places, rule_of
+from streams.tree_changes import Path, changes, places, rule_of
 
 Versions = Sequence[TreeDocument]
 """Of one tree, each in force after the one before it; never empty."""
@@ -70,7 +70,7 @@ def set_threshold(
     """
     in_force = versions[-1]
     edited = with_threshold(in_force, rule_id, value)
-    return _next(in_force, edited.nodes, by, pinned=pin or in_force.pinned)
+    return _next(in_force, edited, by, pinned=pin or in_force.pinned)
 
 
 def pin(versions: Versions, number: int, by: Editor) -> TreeDocument:
@@ -82,7 +82,7 @@ def pin(versions: Versions, number: int, by: Editor) -> TreeDocument:
     in_force, wanted = versions[-1], numbered(versions, number)
     if in_force.pinned and wanted.nodes == in_force.nodes:
         raise EditRefused(f"{_named(in_force)}, in force, is pinned and the same already")
-    return _next(in_force, wanted.nodes, by, pinned=True)
+    return _next(in_force, wanted, by, pinned=True)
 
 
 def unpin(versions: Versions, by: Editor) -> TreeDocument:
@@ -94,7 +94,7 @@ def unpin(versions: Versions, by: Editor) -> TreeDocument:
     in_force = versions[-1]
     if not in_force.pinned:
         raise EditRefused(f"{_named(in_force)}, in force, is not pinned")
-    return _next(in_force, in_force.nodes, by, pinned=False)
+    return _next(in_force, in_force, by, pinned=False)
 
 
 def rollback(versions: Versions, to: int | None, by: Editor) -> TreeDocument:
@@ -107,7 +107,7 @@ def rollback(versions: Versions, to: int | None, by: Editor) -> TreeDocument:
     wanted = one_before(versions) if to is None else numbered(versions, to)
     if wanted.version == in_force.version:
         raise EditRefused(f"{_named(in_force)} is in force already")
-    return _next(in_force, wanted.nodes, by, pinned=in_force.pinned)
+    return _next(in_force, wanted, by, pinned=in_force.pinned)
 
 
 def with_threshold(document: TreeDocument, rule_id: str, value: float) -> TreeDocument:
@@ -194,7 +194,8 @@ def _relabelled(both: list[tuple[Branch | Leaf, Branch | Leaf]]) -> Iterator[Rel
             yield Relabelled(new.rule_id, rule_of(old), rule_of(new))
 
 
-def _next(in_force: TreeDocument, nodes: Nodes, by: Editor, *, pinned: bool) -> TreeDocument:
+def _next(in_force: TreeDocument, taken: TreeDocument, by: Editor, *, pinned: bool) -> TreeDocument:
+    """The nodes of ``taken`` under the next number. What they learned from stays known of them."""
     try:
         return TreeDocument(
             tree_id=in_force.tree_id,
@@ -203,7 +204,8 @@ def _next(in_force: TreeDocument, nodes: Nodes, by: Editor, *, pinned: bool) -> 
             reason=by.reason,
             created_at=by.at,
             pinned=pinned,
-            nodes=nodes,
+            retraining_logs=taken.retraining_logs,
+            nodes=taken.nodes,
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
