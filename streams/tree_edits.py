@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from schemas.errors import EditRefused
 from schemas.feature import FEATURE_INDEX, FEATURES
+from schemas.fields import TreeId
 from schemas.tree import Branch, Leaf, TreeDocument
 from streams.tree_changes import Path, changes, places, rule_of
 
@@ -171,7 +172,7 @@ def differences(before: TreeDocument, after: TreeDocument) -> Differences:
         moved=tuple(_moved(both)),
         added=_only_in(new, old),
         removed=_only_in(old, new),
-        relabelled=tuple(_relabelled(both)),
+        relabelled=tuple(_relabelled(both, after.tree_id)),
         said=changes(before, after.nodes),
     )
 
@@ -188,10 +189,14 @@ def _moved(both: list[tuple[Branch | Leaf, Branch | Leaf]]) -> Iterator[Moved]:
             yield Moved(new.rule_id, new.feature, old.threshold, new.threshold)
 
 
-def _relabelled(both: list[tuple[Branch | Leaf, Branch | Leaf]]) -> Iterator[Relabelled]:
+def _relabelled(
+    both: list[tuple[Branch | Leaf, Branch | Leaf]], tree_id: TreeId
+) -> Iterator[Relabelled]:
     for old, new in both:
-        if isinstance(old, Leaf) and isinstance(new, Leaf) and rule_of(old) != rule_of(new):
-            yield Relabelled(new.rule_id, rule_of(old), rule_of(new))
+        if isinstance(old, Leaf) and isinstance(new, Leaf):
+            before, after = rule_of(old, tree_id), rule_of(new, tree_id)
+            if before != after:
+                yield Relabelled(new.rule_id, before, after)
 
 
 def _next(in_force: TreeDocument, taken: TreeDocument, by: Editor, *, pinned: bool) -> TreeDocument:
