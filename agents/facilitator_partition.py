@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents import topics
+from agents.event_record import recorded_at
 from agents.facilitator_records import outgoing, restore_row
 from agents.full_collections import collect_now_and_not_later
 from agents.read_position import read_on_from
@@ -265,5 +266,5 @@ def _record(record: ConsumerRecord) -> Record:
         record.offset,
         record.key,
         record.value or b"",
-        datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        recorded_at(record.timestamp),
     )

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import structlog
 from aiokafka import TopicPartition
-from faust import Table
 from faust.types import TP, EventT
 
 from agents import topics
@@ -59,13 +58,9 @@ class LearnerAgent:
         self.app.take_over = self._take_over
         self.app.positions = self._positions
         self.app.reading_from = self._reading_from
-        self._tables = {
-            name: cast(
-                Table[Any, Any],
-                self.app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes),
-            )
-            for name in topics.TABLES
-        }
+        # Faust plans by them who gets which partition; what they say each owner keeps itself.
+        for name in topics.TABLES:
+            self.app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
         events = self.app.topic(
             topics.EVENTS, key_serializer="raw", value_serializer="raw", partitions=partitions
         )
@@ -116,7 +111,6 @@ class LearnerAgent:
         for tp in sorted(sources - set(self._owners)):
             owner = PartitionOwner(
                 self._settings,
-                self._tables,
                 TopicPartition(tp.topic, tp.partition),
                 self._trees,
                 self._rules,

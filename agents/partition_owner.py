@@ -6,11 +6,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
-from faust import Table
 
 from agents import topics
 from agents.event_record import as_event_record
@@ -64,7 +63,6 @@ class PartitionOwner:
     def __init__(
         self,
         settings: Settings,
-        tables: Mapping[str, Table[Any, Any]],
         source: TopicPartition,
         trees: Callable[[], Trees],
         rules: Rules,
@@ -78,7 +76,7 @@ class PartitionOwner:
             topics.changelog(settings.worker.app_id, name): name for name in TABLE_NAMES
         }
         self._changelog_of = {name: topic for topic, name in self._changelogs.items()}
-        self._tables = self._tables_of(tables)
+        self._tables = self._new_tables()
         self._next: int | None = None
         self._adopted: dict[TreeId, int] | None = None
         self.restored = 0
@@ -117,10 +115,10 @@ class PartitionOwner:
         )
         self._tables.restored()
 
-    def _tables_of(self, tables: Mapping[str, Table[Any, Any]]) -> OwnedTables:
+    def _new_tables(self) -> OwnedTables:
         worker = self._settings.worker
         if worker.state_folder is None:
-            return PartitionTables(tables)
+            return PartitionTables()
         from agents.disk_tables import DiskTables  # noqa: PLC0415  # RocksDB is an extra
 
         folder = worker.state_folder / worker.app_id / str(self._source.partition)

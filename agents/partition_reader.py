@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.broker_errors import broker_errors
+from agents.event_record import recorded_at
 from agents.kafka_client import committed_reader
 from agents.partition_tables import POSITION_KEY
 from agents.topic_reader import partitions_of, read_to_end
@@ -73,7 +74,7 @@ class PartitionReader:
                 self._consumer.seek(tp, until)
             if records:
                 if self.begins_at is None:
-                    self.begins_at = datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
+                    self.begins_at = recorded_at(records[0].timestamp)
                 yield records
 
     async def end(self) -> int:

@@ -1,13 +1,11 @@
-"""The four tables of one source partition in memory: Faust's stores underneath, decoded values
-above. On disk: `agents.disk_tables`."""
+"""The four tables of one source partition in memory: bytes underneath, decoded values above. On
+disk: `agents.disk_tables`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
-
-from faust import Table
+from typing import TypeVar
 
 from schemas.behavior import Behavior
 from schemas.engagement import Engagement
@@ -97,21 +95,18 @@ class OwnedTables(ABC):
 
 
 class PartitionTables(OwnedTables):
-    """Reads what the stores hold.
+    """Bytes of this partition alone, as on disk.
 
-    A value decoded once is kept, and counts only while the store holds the very bytes that it
-    came from.
+    Events of one learner may come in two partitions (their producers do not agree); each then
+    counts its own offsets, and giving one up leaves the other as it is. A value decoded once is
+    kept, and counts only while the very bytes that it came from are there.
     """
 
-    def __init__(self, tables: Mapping[str, Table[Any, Any]]) -> None:
-        # The dictionaries inside Faust's memory stores: each of these is asked for each event.
-        self._stores: dict[str, dict[bytes, bytes]] = {
-            name: cast(Any, tables[name].data).data for name in TABLE_NAMES
-        }
+    def __init__(self) -> None:
+        self._stores: dict[str, dict[bytes, bytes]] = {name: {} for name in TABLE_NAMES}
         self._decoded: dict[str, dict[str, tuple[bytes, TableValue]]] = {
             name: {} for name in TABLE_NAMES
         }
-        self._keys: dict[str, set[bytes]] = {name: set() for name in TABLE_NAMES}
         self.position: int | None = None
 
     def open(self, belongs_to: str | None) -> Mapping[str, int]:
@@ -124,8 +119,7 @@ class PartitionTables(OwnedTables):
         """Nothing is held back."""
 
     def seen(self, key: str) -> bytes | None:
-        raw: bytes | None = self._stores["seen"].get(key.encode())
-        return raw
+        return self._stores["seen"].get(key.encode())
 
     def restore(self, table: str, key: bytes, raw: bytes | None, offset: int) -> None:
         if key == POSITION_KEY:
@@ -144,17 +138,12 @@ class PartitionTables(OwnedTables):
     def _put(self, table: str, key: bytes, raw: bytes | None) -> None:
         if raw is None:
             self._stores[table].pop(key, None)
-            self._keys[table].discard(key)
         else:
             self._stores[table][key] = raw
-            self._keys[table].add(key)
 
     def close(self) -> None:
-        """Drops everything of this partition from the stores, which others are in too."""
-        for table, keys in self._keys.items():
-            for key in keys:
-                self._stores[table].pop(key, None)
-            keys.clear()
+        for table in TABLE_NAMES:
+            self._stores[table].clear()
             self._decoded[table].clear()
         self.position = None
 

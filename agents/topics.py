@@ -34,6 +34,7 @@ __all__ = [
     "DELIVERY_LOG",
     "EVENTS",
     "EXAMPLES",
+    "MOST_EVENT_RECORD_BYTES",
     "PENDING",
     "PROMPT_SETS",
     "SETTLED_LETTERS",
@@ -47,6 +48,9 @@ __all__ = [
 
 _MEGABYTE = 1_048_576
 _DAY_MS = 86_400_000
+
+MOST_EVENT_RECORD_BYTES = 4 * _MEGABYTE
+"""Of a record on ``learner.events``, with what Kafka puts around it."""
 
 
 class TopicSpec(NamedTuple):
@@ -73,7 +77,7 @@ def topic_specs(kafka: KafkaSettings, worker: WorkerSettings) -> tuple[TopicSpec
         "min.cleanable.dirty.ratio": "0.2",
     }
     kept = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
-    events = {**kept, "max.message.bytes": str(4 * _MEGABYTE)}
+    events = {**kept, "max.message.bytes": str(MOST_EVENT_RECORD_BYTES)}
     letters = {**kept, "max.message.bytes": str(8 * _MEGABYTE)}
     return (
         TopicSpec(EVENTS, kafka.partitions, events),

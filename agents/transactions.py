@@ -23,7 +23,6 @@ from agents.transaction_protocol import TransactionalProducer
 from config.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 512 * 1024
-MAX_RECORD_BYTES = 8 * 1024 * 1024
 _COMPRESSION = "zstd"
 """States and decisions take a sixth to a twelfth of the disk, for no processor time that could be
 measured (docs/decisions/0031)."""
@@ -69,7 +68,6 @@ class PartitionProducer:
                 transaction_timeout_ms=timeout_ms,
                 retry_backoff_ms=_RETRY_BACKOFF_MS,
                 max_batch_size=MAX_BATCH_BYTES,
-                max_request_size=MAX_RECORD_BYTES,
                 compression_type=_COMPRESSION,
             )
             for id_ in (transactional_id, f"{transactional_id}-in-turn")
@@ -124,16 +122,10 @@ class PartitionProducer:
         deliveries = []
         batch = producer.create_batch()
         for record in records:
-            if batch.append(key=record.key, value=record.value, timestamp=None) is not None:
-                continue
-            if batch.record_count():
+            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
-            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
-                # Larger than a batch: a dead letter of a huge record goes by itself.
-                deliveries.append(
-                    await producer.send(topic, record.value, record.key, partition=partition)
-                )
-        if batch.record_count():
-            deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+                # The first is taken whatever its size: a dead letter may be larger than a batch.
+                batch.append(key=record.key, value=record.value, timestamp=None)
+        deliveries.append(await producer.send_batch(batch, topic, partition=partition))
         return deliveries

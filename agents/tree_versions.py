@@ -45,8 +45,6 @@ class TreeVersions:
         self._following: asyncio.Task[None] | None = None
         self._read_up_to = 0
         self._news = asyncio.Event()
-        self.generation = 0
-        """Grows by one with each change."""
 
     def current(self, tree_id: TreeId) -> TreeDocument:
         """The version in force."""
@@ -106,7 +104,6 @@ class TreeVersions:
                 self._news = asyncio.Event()
 
     def _tell(self, document: TreeDocument) -> None:
-        self.generation += 1
         if self._on_change is None:
             return
         try:

@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from agents import partition_owner
 from agents.faust_mends import ListConsumerThread
 from agents.kafka_client import connection
-from agents.transactions import MAX_BATCH_BYTES, MAX_RECORD_BYTES, Outgoing, PartitionProducer
+from agents.transactions import MAX_BATCH_BYTES, Outgoing, PartitionProducer
 from config.settings import KafkaSettings
 from faults.guards import GUARDS
 from streams import batch, seen
@@ -41,9 +41,7 @@ class PlainProducer(PartitionProducer):
 
     def __init__(self, kafka: KafkaSettings, app_id: str, source: TopicPartition) -> None:
         self._partition = source.partition
-        self._producer = AIOKafkaProducer(
-            **connection(kafka), max_batch_size=MAX_BATCH_BYTES, max_request_size=MAX_RECORD_BYTES
-        )
+        self._producer = AIOKafkaProducer(**connection(kafka), max_batch_size=MAX_BATCH_BYTES)
         self.made.append(self)
 
     async def start(self) -> None:
@@ -83,7 +81,7 @@ def _keep_no_ids() -> None:
     overlay: Any = Overlay
     overlay.put_seen = lambda *_: None
     folding: Any = batch
-    folding._forget = lambda *_: ()
+    folding._forget = lambda *_: None
 
 
 def _read_whatever_is_there() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
+from agents.event_record import recorded_at
 from agents.kafka_client import committed_reader
 from agents.topic_reader import partitions_of, read_to_end, seek_since
 from config.settings import KafkaSettings
@@ -91,5 +92,4 @@ def _found(record: ConsumerRecord) -> FoundRecord | None:
         event: LearnerEvent = event_adapter.validate_json(record.value)
     except ValidationError:
         return None
-    recorded_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    return FoundRecord(event, record.partition, record.offset, recorded_at)
+    return FoundRecord(event, record.partition, record.offset, recorded_at(record.timestamp))

@@ -45,4 +45,4 @@ def send(
         )
     typer.echo(f"{done.sent} events sent, {done.refused} lines refused", err=True)
     if done.refused:
-        fail("some lines are no events: see above")
+        fail("some lines were not sent: see above")

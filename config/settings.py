@@ -82,7 +82,7 @@ class WorkerSettings(_Section):
     )
     decoded_values: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
         4_000,
-        description="with a state folder: so many values of each of three tables and of each "
+        description="with a state folder: so many values of each of the four tables and of each "
         "partition are kept decoded, some 10 kB each; others are read from disk",
     )
     transaction_wait_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(

@@ -66,9 +66,11 @@ class Behavior(Contract):
     ``course_active_at``. Times in seconds.
     ``active_time_distribution``: events by UTC hour, keys "00"–"23".
     ``retention_span``: mean length of a finished session, seconds.
-    ``exploratory_behavior_score``: 0–1, formula in ``streams.behavior``.
+    ``exploratory_behavior_score``: 0–1, formula in ``streams.navigation``.
     ``total_courses``, ``avg_score`` (0–1), ``dominant_format``, ``last_activity_date``: the
     source's cross-course summary. ``course_sketch``: `streams.distinct_courses`.
+    ``seen_days``: days of which ids are kept (`streams.seen`). ``forgotten_days``: the first and
+    the last day after the learner's latest activity of which they were forgotten; () for none.
     ``offset``: source offset last folded in, -1 for none.
     """
 
@@ -98,6 +100,7 @@ class Behavior(Contract):
     course_active_at: UtcTime | None = None
     course_sketch: tuple[Integer, ...] = ()
     seen_days: tuple[Integer, ...] = ()
+    forgotten_days: tuple[Integer, ...] = ()
     offset: Integer = -1
 
 

@@ -23,7 +23,10 @@ class _Contract(BaseModel):
 
 
 class Retraining(Contract):
-    """How a version came to be. ``date`` is the time of the last example learned."""
+    """How a version's nodes were learned. ``date`` is the time of the last example learned.
+
+    A version that a person made of a learned one, edited, pinned or rolled back to, keeps it.
+    """
 
     date: UtcTime
     changes_made: Annotated[tuple[str, ...], Field(max_length=200)]

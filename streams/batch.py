@@ -30,6 +30,9 @@ S = TypeVar("S", Profile, Behavior, Engagement)
 
 _DEAD_LETTERS = uuid.uuid5(uuid.NAMESPACE_URL, "learner.dlq")
 
+_BEFORE_ALL = -1_000_000
+"""A day before the year 1."""
+
 
 class Source(NamedTuple):
     """Where the records stand: what a dead letter says of its origin."""
@@ -126,7 +129,7 @@ def _fold(batch: Batch, event: LearnerEvent, offset: int, trees: Trees, rules: R
     tables.put_seen(seen.page_key(user_id, day, page), content + token)
     behavior = _at(offset, after.behavior)
     if day not in behavior.seen_days:
-        behavior.seen_days = _forget(tables, behavior, day, rules.horizon.days)
+        _forget(tables, behavior, day, rules.horizon.days)
     tables.put_behavior(user_id, behavior)
     if after.profile is not before.profile:
         tables.put_profile(user_id, _at(offset, after.profile))
@@ -135,22 +138,31 @@ def _fold(batch: Batch, event: LearnerEvent, offset: int, trees: Trees, rules: R
     return "folded"
 
 
-def _forget(tables: Overlay, behavior: Behavior, day: int, horizon_days: int) -> tuple[int, ...]:
-    """Deletes the pages of days from which no event may come any more; the days that stay.
+def _forget(tables: Overlay, draft: Behavior, day: int, horizon_days: int) -> None:
+    """Adds the day of an event just folded; deletes the pages of days that `reject_too_late` bars.
 
-    Those within the horizon before the learner's latest activity, by which `reject_too_late`
-    judges, and before the latest event of all: others may tell of theirs by another clock.
+    Those beyond the horizon before the learner's latest activity. Of the days after it, on which
+    only others did something, by another clock perhaps, as many are kept as the horizon has; the
+    oldest go, and between the first and the last that went no event of others is taken any more.
     """
-    days = (*behavior.seen_days, day)
-    active = behavior.last_activity_at
-    latest = {max(days), max(days) if active is None else seen.day_number(active)}
+    at = draft.last_activity_at
+    active = _BEFORE_ALL if at is None else seen.day_number(at)
     # One day of slack: the horizon is counted from an instant, pages are kept by day.
-    kept = {d for d in days for last in latest if last - horizon_days - 1 <= d <= last}
+    oldest = active - horizon_days - 1
+    days = sorted({*draft.seen_days, day})
+    ahead = [d for d in days if d > active]
+    too_many = max(0, len(ahead) - (horizon_days + 2))
+    gone = [d for d in ahead if d != day][:too_many]
+    kept = [d for d in days if d >= oldest and d not in gone]
     for old in days:
         if old not in kept:
-            for key in seen.pages_of(tables.seen, behavior.user_id, old):
+            for key in seen.pages_of(tables.seen, draft.user_id, old):
                 tables.put_seen(key, None)
-    return tuple(sorted(kept))
+    draft.seen_days = tuple(kept)
+    forgotten = (*draft.forgotten_days, *gone)
+    if forgotten:
+        first, last = min(forgotten), max(forgotten)
+        draft.forgotten_days = (first, last) if last >= oldest else ()
 
 
 def _at(offset: int, state: S) -> S:

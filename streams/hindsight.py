@@ -6,7 +6,7 @@ that holds:
 
 1. ``person``: a label.assigned event, for the tree it names; the other tree learns nothing.
 2. ``course_result``: the course was completed or left.
-3. ``silence``: the learner had fallen silent before this event.
+3. ``silence``: the learner had fallen silent between the decision and this event.
 4. ``next_attempts``: three graded answers came in.
 
 The intervention tree learns from what followed a strategy that was delivered. Where a learner's
@@ -39,6 +39,7 @@ from schemas.example import LabelledBy, TreeExample
 from schemas.feature import FEATURE_INDEX, FEATURE_NAMES
 from schemas.fields import TreeId
 from streams.activity import is_activity
+from streams.confidence import known_at
 from streams.decide import decision_point
 from streams.derived_id import made_at
 from streams.outcome import learner_label, right_strategy
@@ -73,12 +74,14 @@ def settle(
         return _delivered(engagement, event), ()
     examples: tuple[TreeExample, ...] = ()
     still_open: list[PendingExample] = []
-    silent = _fell_silent(engagement, event)
+    silent_since = engagement.last_activity_at if _fell_silent(engagement, event) else None
     for example in pending:
         if event.occurred_at < example.opened_at:
             still_open.append(example)
             continue
         counted = _count(example, engagement, event)
+        # What was decided after the silence had begun is not what it tells of.
+        silent = silent_since is not None and example.opened_at <= silent_since
         known_by = _known_by(counted, event, silent)
         if known_by is None:
             still_open.append(counted)
@@ -177,7 +180,7 @@ def _count(example: PendingExample, engagement: Engagement, event: LearnerEvent)
         example.hints += event.hint_used
         confidence = event.confidence
         if confidence is None and event.topic_id is not None:
-            confidence = engagement.confidence_score_by_topic.get(event.topic_id)
+            confidence = known_at(engagement, event.topic_id, event.occurred_at)
         if confidence is not None:
             example.confidence_gap_sum += confidence - event.score
             example.confidence_count += 1

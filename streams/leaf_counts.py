@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from schemas.feature import FEATURE_INDEX
 from schemas.fields import LABELS, TreeId
 from schemas.tree import Branch, Leaf
+from streams.scoring import heaviest
 
 Nodes = tuple[Branch | Leaf, ...]
 
@@ -33,9 +34,9 @@ def counted(
                 counts[child] = counts[child] or counts[at]
             continue
         weights = {label: float(n) for label in LABELS[tree_id] if (n := counts[at][label])}
-        heaviest = max(weights, key=weights.__getitem__)
         place = node.rule_id.rpartition("@")[2]
-        after[at] = Leaf(rule_id=f"{heaviest} @{place}", distribution=weights)
+        rule_id = f"{heaviest(weights, tree_id)} @{place}"
+        after[at] = Leaf(rule_id=rule_id, distribution=weights)
     return tuple(after)
 
 

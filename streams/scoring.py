@@ -84,6 +84,16 @@ def score(tree: CompiledTree, features: tuple[float, ...]) -> Score:
     return node
 
 
+def heaviest(distribution: Mapping[str, float], tree_id: TreeId) -> str:
+    """The label of a leaf: that of the largest weight, the first of ``LABELS`` among equals.
+
+    Weights, not shares: two of them may round to one share.
+    """
+    return max(
+        (label for label in LABELS[tree_id] if label in distribution), key=distribution.__getitem__
+    )
+
+
 def _compile(
     document: TreeDocument, at: int, rule_ids: tuple[str, ...], path: tuple[Asking, ...]
 ) -> Node:
@@ -106,8 +116,7 @@ def _leaf(
     document: TreeDocument, leaf: Leaf, rule_ids: tuple[str, ...], path: tuple[Asking, ...]
 ) -> Score:
     distribution = _shares(document, leaf)
-    # By weight, since two weights may round to one share.
-    label = max(distribution, key=leaf.distribution.__getitem__)
+    label = heaviest(leaf.distribution, document.tree_id)
     asked = [Asked(a.feature, a.operator, a.threshold) for a in path]
     template, features = sentence_template(
         document.tree_id, label, distribution[label], document.version, asked

@@ -3,7 +3,9 @@
 The event itself says which day to look at, so a producer that sends a batch again after weeks is
 recognised like one that sends it at once. A page holds `PAGE_IDS` ids of 8 bytes; when it is full
 the next one begins, so that a write never grows with how much a learner has done.
-Pages of days beyond the horizon are deleted; an event from there is `TOO_LATE` to be judged.
+Pages of days beyond the horizon are deleted, and the oldest of those on which only others did
+something, after all that the learner did, once they are too many; an event from there is
+`TOO_LATE` to be judged.
 """
 
 from __future__ import annotations

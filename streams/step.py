@@ -26,6 +26,7 @@ from schemas.event import LearnerEvent
 from schemas.example import TreeExample
 from schemas.fields import TreeId
 from schemas.profile import Profile
+from streams.activity import is_activity
 from streams.behavior import fold_behavior
 from streams.chat_record import chat_record
 from streams.decide import decide
@@ -35,6 +36,7 @@ from streams.hindsight import open_example, settle
 from streams.profile import fold_profile
 from streams.rules import Rules
 from streams.scoring import CompiledTree
+from streams.seen import day_number
 
 Trees = Mapping[TreeId, CompiledTree]
 
@@ -66,7 +68,11 @@ def course_of(event: LearnerEvent, behavior: Behavior) -> str:
 
 
 def reject_too_late(event: LearnerEvent, behavior: Behavior, horizon: timedelta) -> None:
-    """Raises: RejectedEvent, `TOO_LATE`, if repeats of the event's day are forgotten already."""
+    """Raises: RejectedEvent, `TOO_LATE`, if repeats of the event's day are forgotten already.
+
+    Within ``forgotten_days`` only others' events can be repeats: each of the learner's own is
+    remembered from its own day on.
+    """
     latest = behavior.last_activity_at
     if latest is not None and latest - event.occurred_at > horizon:
         raise RejectedEvent(
@@ -74,6 +80,15 @@ def reject_too_late(event: LearnerEvent, behavior: Behavior, horizon: timedelta)
             f"occurred_at {event.occurred_at.isoformat()} is more than {horizon.days} days before "
             f"the learner's latest event, {latest.isoformat()}",
         )
+    forgotten = behavior.forgotten_days
+    if forgotten and not is_activity(event):
+        first, last = forgotten
+        if first <= day_number(event.occurred_at) <= last:
+            raise RejectedEvent(
+                DeadLetterReason.TOO_LATE,
+                f"occurred_at {event.occurred_at.isoformat()} is of a time after all that the "
+                "learner did, from which it is no longer known what was told",
+            )
 
 
 def step(learner: Learner, event: LearnerEvent, trees: Trees, rules: Rules) -> Step:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from schemas.errors import EditRefused
 from schemas.feature import FEATURE_INDEX, FEATURES
+from schemas.fields import TreeId
 from schemas.tree import Branch, Leaf, TreeDocument
-from streams.tree_changes import Nodes, Path, changes, places, rule_of
+from streams.tree_changes import Path, changes, places, rule_of
 
 Versions = Sequence[TreeDocument]
 """Of one tree, each in force after the one before it; never empty."""
@@ -70,7 +71,7 @@ def set_threshold(
     """
     in_force = versions[-1]
     edited = with_threshold(in_force, rule_id, value)
-    return _next(in_force, edited.nodes, by, pinned=pin or in_force.pinned)
+    return _next(in_force, edited, by, pinned=pin or in_force.pinned)
 
 
 def pin(versions: Versions, number: int, by: Editor) -> TreeDocument:
@@ -82,7 +83,7 @@ def pin(versions: Versions, number: int, by: Editor) -> TreeDocument:
     in_force, wanted = versions[-1], numbered(versions, number)
     if in_force.pinned and wanted.nodes == in_force.nodes:
         raise EditRefused(f"{_named(in_force)}, in force, is pinned and the same already")
-    return _next(in_force, wanted.nodes, by, pinned=True)
+    return _next(in_force, wanted, by, pinned=True)
 
 
 def unpin(versions: Versions, by: Editor) -> TreeDocument:
@@ -94,7 +95,7 @@ def unpin(versions: Versions, by: Editor) -> TreeDocument:
     in_force = versions[-1]
     if not in_force.pinned:
         raise EditRefused(f"{_named(in_force)}, in force, is not pinned")
-    return _next(in_force, in_force.nodes, by, pinned=False)
+    return _next(in_force, in_force, by, pinned=False)
 
 
 def rollback(versions: Versions, to: int | None, by: Editor) -> TreeDocument:
@@ -107,7 +108,7 @@ def rollback(versions: Versions, to: int | None, by: Editor) -> TreeDocument:
     wanted = one_before(versions) if to is None else numbered(versions, to)
     if wanted.version == in_force.version:
         raise EditRefused(f"{_named(in_force)} is in force already")
-    return _next(in_force, wanted.nodes, by, pinned=in_force.pinned)
+    return _next(in_force, wanted, by, pinned=in_force.pinned)
 
 
 def with_threshold(document: TreeDocument, rule_id: str, value: float) -> TreeDocument:
@@ -171,7 +172,7 @@ def differences(before: TreeDocument, after: TreeDocument) -> Differences:
         moved=tuple(_moved(both)),
         added=_only_in(new, old),
         removed=_only_in(old, new),
-        relabelled=tuple(_relabelled(both)),
+        relabelled=tuple(_relabelled(both, after.tree_id)),
         said=changes(before, after.nodes),
     )
 
@@ -188,13 +189,18 @@ def _moved(both: list[tuple[Branch | Leaf, Branch | Leaf]]) -> Iterator[Moved]:
             yield Moved(new.rule_id, new.feature, old.threshold, new.threshold)
 
 
-def _relabelled(both: list[tuple[Branch | Leaf, Branch | Leaf]]) -> Iterator[Relabelled]:
+def _relabelled(
+    both: list[tuple[Branch | Leaf, Branch | Leaf]], tree_id: TreeId
+) -> Iterator[Relabelled]:
     for old, new in both:
-        if isinstance(old, Leaf) and isinstance(new, Leaf) and rule_of(old) != rule_of(new):
-            yield Relabelled(new.rule_id, rule_of(old), rule_of(new))
+        if isinstance(old, Leaf) and isinstance(new, Leaf):
+            before, after = rule_of(old, tree_id), rule_of(new, tree_id)
+            if before != after:
+                yield Relabelled(new.rule_id, before, after)
 
 
-def _next(in_force: TreeDocument, nodes: Nodes, by: Editor, *, pinned: bool) -> TreeDocument:
+def _next(in_force: TreeDocument, taken: TreeDocument, by: Editor, *, pinned: bool) -> TreeDocument:
+    """The nodes of ``taken`` under the next number. What they learned from stays known of them."""
     try:
         return TreeDocument(
             tree_id=in_force.tree_id,
@@ -203,7 +209,8 @@ def _next(in_force: TreeDocument, nodes: Nodes, by: Editor, *, pinned: bool) -> 
             reason=by.reason,
             created_at=by.at,
             pinned=pinned,
-            nodes=nodes,
+            retraining_logs=taken.retraining_logs,
+            nodes=taken.nodes,
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -16,6 +16,7 @@ from schemas.feature import FEATURE_INDEX
 from schemas.fields import LABELS, TreeId
 from schemas.tree import Branch, Leaf
 from streams.majority_tree import MajorityBranch, MajorityLeaf
+from streams.scoring import heaviest
 
 
 def foretold(
@@ -29,7 +30,7 @@ def foretold(
     while type(node) is MajorityBranch:
         weights = _weights(node.stats, tree_id) or weights
         node = node.children[0 if features[node.feature] <= node.threshold else 1]
-    return _label(_weights(node.stats, tree_id) or weights)
+    return heaviest(_weights(node.stats, tree_id) or weights, tree_id)
 
 
 def export_nodes(
@@ -55,7 +56,7 @@ def _append(
 ) -> None:
     weights = _weights(node.stats, tree_id) or above
     if type(node) is MajorityLeaf:
-        rule_id = f"{_label(weights)} @{place or 'root'}"
+        rule_id = f"{heaviest(weights, tree_id)} @{place or 'root'}"
         nodes.append(Leaf(rule_id=rule_id, distribution=weights))
         return
     if type(node) is not MajorityBranch or node.feature not in FEATURE_INDEX:
@@ -80,9 +81,3 @@ def _weights(stats: dict[str, float], tree_id: TreeId) -> dict[str, float]:
     return {
         label: weight for label in LABELS[tree_id] if (weight := float(stats.get(label, 0.0))) > 0
     }
-
-
-def _label(weights: dict[str, float]) -> str:
-    """The largest share, the first of ``LABELS`` among equals: as `streams.scoring` does it."""
-    total = sum(weights.values())
-    return max(weights, key=lambda label: weights[label] / total)

@@ -6,7 +6,6 @@ import tempfile
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,11 +35,6 @@ TREES = compile_trees(seed_trees())
 NOW = datetime.now(UTC)
 
 
-def in_memory() -> PartitionTables:
-    tables: Any = {name: SimpleNamespace(data=SimpleNamespace(data={})) for name in TABLE_NAMES}
-    return PartitionTables(tables)
-
-
 def fold(tables: OwnedTables, events: list[tuple[int, bytes]]) -> Encoded:
     """One committed batch."""
     records = [Record(offset, None, line, NOW) for offset, line in events]
@@ -61,7 +55,7 @@ def values(tables: OwnedTables, keys: dict[str, set[str]]) -> dict[str, Any]:
 
 
 def test_they_hold_what_tables_in_memory_hold(tmp_path: Path) -> None:
-    memory, disk = in_memory(), DiskTables(tmp_path, TOPICS, 5)  # most are read from disk
+    memory, disk = PartitionTables(), DiskTables(tmp_path, TOPICS, 5)  # most are read from disk
     disk.open("x")
     keys: dict[str, set[str]] = {name: set() for name in TABLE_NAMES}
     events = list(enumerate(islice(simulate(learners=20, days=60, seed=3), 2_000)))

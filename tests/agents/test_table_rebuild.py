@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka.errors import TransactionalIdAuthorizationFailed
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -26,7 +27,7 @@ from faults.load import Load
 from faults.log_oracle import compare_with_replay
 from faults.running_sinks import until
 from faults.supervised_workers import SupervisedWorkers
-from schemas.errors import EditRefused, Fenced
+from schemas.errors import BrokerUnavailable, EditRefused, Fenced
 from schemas.profile import Profile
 from sink_suite.stream_records import published_versions
 from streams.table_difference import Correction, corrections
@@ -229,6 +230,33 @@ async def test_a_log_without_its_beginning_rebuilds_nothing(
     with pytest.raises(EditRefused, match=rf"partition {last} begins at offset 1: Kafka has drop"):
         await rebuilt(fresh_kafka)
     assert {table: standing(fresh_kafka, table) for table in TABLES} == before
+
+
+async def test_what_kafka_refuses_is_told_as_that_and_tried_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[str] = []
+
+    class Refused:
+        def __init__(self, *_: object) -> None: ...
+
+        async def start(self) -> None:
+            tries.append("start")
+            raise TransactionalIdAuthorizationFailed("learner-0")
+
+        async def stop(self) -> None:
+            tries.append("stop")
+
+    async def caught_up(self: Any) -> int:
+        return 0
+
+    monkeypatch.setattr(table_rebuild, "PartitionProducer", Refused)
+    monkeypatch.setattr(table_rebuild._PartitionRebuild, "_catch_up", caught_up)
+    unused: Any = None
+    rebuild = table_rebuild._PartitionRebuild(Settings(), 0, unused, unused, unused)
+    with pytest.raises(BrokerUnavailable, match="TransactionalIdAuthorizationFailed"):
+        await rebuild.run()
+    assert tries == ["start", "stop"]
 
 
 def publish(settings: Settings) -> None:

@@ -12,10 +12,10 @@ from aiokafka.errors import ProducerFenced
 
 from agents.cluster_features import FeaturesRequest_v3, features_of
 from agents.embedded_kafka import EmbeddedKafka
-from agents.topics import CHAT, DECISIONS, EVENTS, changelog
+from agents.topics import CHAT, DEAD_LETTERS, DECISIONS, EVENTS, changelog
 from agents.transaction_protocol import TransactionalProducer, _EndTxnHandler
 from agents.transaction_requests import EndTxn, Produce
-from agents.transactions import Outgoing, PartitionProducer
+from agents.transactions import MAX_BATCH_BYTES, Outgoing, PartitionProducer
 from config.settings import Settings
 from doctor.ask_kafka import changelogs
 from faults.committed_records import committed_records
@@ -104,6 +104,19 @@ async def test_what_is_committed_stands_compressed(fresh_kafka: Settings) -> Non
         await owner.stop()
     sizes = {(fact.topic, fact.partition): fact.size for fact in facts}
     assert 0 < sizes[topic, SOURCE.partition] < 10_000 * len(b"key0000") / 2
+
+
+async def test_a_record_larger_than_a_batch_goes_with_the_others(fresh_kafka: Settings) -> None:
+    kafka = fresh_kafka.kafka
+    one = PartitionProducer(kafka, fresh_kafka.worker.app_id, SOURCE)
+    await one.start()
+    values = [b"1", b"2" * 3 * MAX_BATCH_BYTES, b"3", b"4" * MAX_BATCH_BYTES, b"5"]
+    try:
+        await one.commit(Outgoing(DEAD_LETTERS, b"key", value) for value in values)
+    finally:
+        await one.stop()
+    found = committed_records(kafka.bootstrap_servers, DEAD_LETTERS, kafka.partitions)
+    assert [message.value() for message in found[0]] == values
 
 
 async def test_without_them_it_is_aiokafkas_own_way() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 import orjson
 from aiokafka.partitioner import DefaultPartitioner
 from typer.testing import CliRunner, Result
 
-from agents.topics import EVENTS
+from agents.topics import EVENTS, MOST_EVENT_RECORD_BYTES
 from cli.main import app
 from config.settings import Settings
 from faults.committed_records import committed_records
@@ -69,6 +70,25 @@ def test_unchecked_everything_is_sent_with_the_key_that_can_be_found(
     found = committed_records(kafka.bootstrap_servers, EVENTS, kafka.partitions)
     keys = {record.value(): record.key() for records in found.values() for record in records}
     assert keys == dict(zip(lines, [None, b"ada", None, None], strict=True))
+
+
+def test_unchecked_a_line_larger_than_the_topic_takes_is_told_and_the_others_are_sent(
+    fresh_kafka: Settings, tmp_path: Path
+) -> None:
+    most = MOST_EVENT_RECORD_BYTES
+    noise = Random(7).randbytes(most).replace(b"\n", b" ").replace(b"\r", b" ")
+    lines = [b"{small", noise, noise[: most - 2048], b'{"user_id": "%s"}' % (b"a" * (most // 2))]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join([*lines, b"[]"]))
+    done = sent(fresh_kafka, file, "--unchecked")
+    assert done.exit_code == 1
+    assert f"line 2 not sent: too_large: {most} bytes; learner.events takes" in done.stderr
+    assert "line 4 not sent: too_large" in done.stderr
+    assert "3 events sent, 2 lines refused" in done.stderr
+    kafka = fresh_kafka.kafka
+    found = committed_records(kafka.bootstrap_servers, EVENTS, kafka.partitions)
+    there = {record.value() for records in found.values() for record in records}
+    assert there == {lines[0], lines[2], b"[]"}
 
 
 def test_without_topics_it_says_what_to_do(kafka_bootstrap: str, tmp_path: Path) -> None:

@@ -23,11 +23,7 @@ def _transaction() -> None:
     from aiokafka import AIOKafkaProducer  # noqa: PLC0415
 
     from agents.kafka_client import connection  # noqa: PLC0415
-    from agents.transactions import (  # noqa: PLC0415
-        MAX_BATCH_BYTES,
-        MAX_RECORD_BYTES,
-        PartitionProducer,
-    )
+    from agents.transactions import MAX_BATCH_BYTES, PartitionProducer  # noqa: PLC0415
 
     async def nothing() -> None:
         return
@@ -38,11 +34,7 @@ def _transaction() -> None:
         begin(self, kafka, *rest)
         for name, value in vars(self).items():
             if isinstance(value, AIOKafkaProducer):
-                producer = AIOKafkaProducer(
-                    **connection(kafka),
-                    max_batch_size=MAX_BATCH_BYTES,
-                    max_request_size=MAX_RECORD_BYTES,
-                )
+                producer = AIOKafkaProducer(**connection(kafka), max_batch_size=MAX_BATCH_BYTES)
                 producer.begin_transaction = producer.commit_transaction = nothing
                 setattr(self, name, producer)
 

@@ -25,15 +25,13 @@ class Guards:
     ``fence``: a new owner's producer ends the old one's. ``position``: where the reading position
     is written, ``with`` the batch, or in a step of its own ``before`` or ``after`` it.
     ``restore_to_end``: the changelogs are read up to the end as it is after the fence.
-    ``clear``: a partition that is given up leaves nothing in the process. ``repeats``: ids that
-    were seen are known. ``offsets``: an offset that a state holds is passed over. ``gaps``: a list
-    that does not begin where the last one ended is refused.
+    ``repeats``: ids that were seen are known. ``offsets``: an offset that a state holds is passed
+    over. ``gaps``: a list that does not begin where the last one ended is refused.
     """
 
     fence: bool = True
     position: str = "with"
     restore_to_end: bool = True
-    clear: bool = True
     repeats: bool = True
     offsets: bool = True
     gaps: bool = True

@@ -33,9 +33,6 @@ MISSED = {
     "the position in the transaction: written before": Missed(Guards(position="before")),
     "the position in the transaction: written after": Missed(Guards(position="after")),
     "restoring to the very end": Missed(Guards(restore_to_end=False)),
-    "clearing what is given up": Missed(
-        Guards(clear=False), ("die", "freeze", "wake", "set_back", "skip", "produce_bad", "repeat")
-    ),
     "the ids that were seen": Missed(Guards(repeats=False)),
     "the offset in the state": Missed(
         Guards(offsets=False), ("die", "freeze", "wake", "skip", "produce_bad", "repeat")

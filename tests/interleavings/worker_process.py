@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from copy import copy
-from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -25,7 +24,6 @@ from streams import seen
 from streams.rules import Rules
 from streams.seen import Pages
 from streams.step import Trees
-from streams.tables import TABLE_NAMES
 
 SETTINGS = Settings(_env_file=None)
 
@@ -44,7 +42,7 @@ class Owned:
 
 
 class WorkerProcess:
-    """One process: tables that its partitions share, as Faust's stores are shared."""
+    """One process and the partitions in its hands."""
 
     def __init__(
         self,
@@ -55,16 +53,12 @@ class WorkerProcess:
     ) -> None:
         self._kafka, self._loop = kafka, loop
         self._trees, self._rules = trees, rules
-        self._stores = {
-            name: SimpleNamespace(data=SimpleNamespace(data={})) for name in TABLE_NAMES
-        }
         self.owned: dict[int, Owned] = {}
 
     def take_over(self, partition: int) -> None:
         """Fences, restores, and reads on from where the changelog says."""
         owner = PartitionOwner(
             SETTINGS,
-            self._stores,  # type: ignore[arg-type]
             TopicPartition(EVENTS, partition),
             lambda: self._trees,
             self._rules,
@@ -83,8 +77,7 @@ class WorkerProcess:
         """In an orderly way; the batch in hand is through."""
         owned = self.owned.pop(partition)
         assert owned.batch is None
-        if self._kafka.guards.clear:
-            self._loop.run_until_complete(owned.owner.give_up())
+        self._loop.run_until_complete(owned.owner.give_up())
 
     def begin(self, partition: int, most: int, skipped: int = 0) -> None:
         """Reads a list and folds it, up to the commit.

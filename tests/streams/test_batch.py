@@ -58,6 +58,28 @@ def without_offsets(tables: MemoryTables) -> dict[str, Any]:
     return found
 
 
+def told(number: int, at: datetime, by_others: bool) -> bytes:
+    """An answer of the learner's, or a label that a person assigned."""
+    fields: dict[str, Any] = {"type": "quiz.submitted", "question_id": "q", "score": 0.5}
+    if by_others:
+        fields = {
+            "type": "label.assigned",
+            "tree_id": "primary_classification",
+            "label": "Fast Tracker",
+            "assigned_by": "tutor-1",
+        }
+    return orjson.dumps(
+        {
+            "event_id": f"00000000-0000-4000-8000-{number:012d}",
+            "user_id": USER,
+            "course_id": "algebra",
+            "occurred_at": at,
+            **fields,
+        },
+        option=orjson.OPT_UTC_Z,
+    )
+
+
 def view(minute: int, day: int = 1) -> bytes:
     at = datetime(2026, 3, day, 10, minute, tzinfo=UTC)
     return orjson.dumps(
@@ -179,3 +201,48 @@ def test_a_repeat_is_known_for_as_long_as_it_may_come() -> None:
     rules = Rules(horizon=timedelta(days=5))
     fold(tables, [view(0, day=1), view(0, day=6)], rules=rules)
     assert fold(tables, [view(0, day=1)], 2, rules).counts == Counter(repeated=1)
+
+
+def test_what_others_told_long_after_the_last_activity_is_known_as_a_repeat() -> None:
+    tables = MemoryTables()
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    others = [told(n, begin + timedelta(days=31), by_others=True) for n in range(1, 4)]
+    fold(tables, [told(0, begin, by_others=False), *others])
+    fold(tables, [told(9, begin + timedelta(days=90), by_others=True)], 4)
+    assert fold(tables, others * 2, 5).counts == Counter(repeated=6)
+
+
+TOLD = st.tuples(st.integers(0, 40), st.integers(0, 23), st.booleans())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TOLD, min_size=1, max_size=40), st.data())
+def test_what_was_folded_is_never_folded_again(
+    events: list[tuple[int, int, bool]], data: st.DataObject
+) -> None:
+    """Whoever told it, in whatever order, however often; and what is kept stays bounded."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    values = [
+        told(number, begin + timedelta(days=day, hours=hour), by_others)
+        for number, (day, hour, by_others) in enumerate(events)
+    ]
+    again = data.draw(st.lists(st.sampled_from(values), max_size=40))
+    rules = Rules(horizon=timedelta(days=2))
+    tables = MemoryTables()
+    folded: set[bytes] = set()
+    latest = ""
+    for offset, value in enumerate([*values, *again, *values]):
+        outcome = fold(tables, [value], offset, rules).counts
+        at = orjson.loads(value)["occurred_at"]
+        own = b"quiz" in value
+        if outcome["folded"]:
+            assert value not in folded
+            folded.add(value)
+            latest = max(latest, at) if own else latest
+        else:
+            assert not own or at <= latest, "what is new of the learner's own is always taken"
+        behavior = tables.behavior(USER)
+        assert behavior is not None
+        kept = {int(key.split("|")[1]) for key in tables.values["seen"]}
+        assert kept == set(behavior.seen_days)
+        assert len(kept) <= 2 * (2 + 2)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.contract import encode
-from schemas.engagement import PENDING_WINDOW, Engagement, PendingExample
+from schemas.engagement import PENDING_WINDOW, ConfidenceReport, Engagement, PendingExample
 from schemas.event import LearnerEvent
 from schemas.example import TreeExample, example_adapter
 from schemas.feature import FEATURE_NAMES
@@ -110,6 +110,15 @@ def test_confidence_comes_from_the_answer_or_else_from_what_was_told_of_its_topi
     assert (example.confidence_gap_sum, example.confidence_count) == (0.75, 2)
     state, _ = settled(opened(), quiz(0.5, 1, topic_id="roots"), quiz(0.5, 2))
     assert state.pending[0].confidence_count == 0
+
+
+@pytest.mark.parametrize(("days", "gap"), [(1, 0.25), (2, -0.5)])
+def test_a_confidence_told_after_the_answer_is_not_the_answers(days: float, gap: float) -> None:
+    told = (ConfidenceReport("roots", 0.75, day(0.5)), ConfidenceReport("roots", 0.0, day(1.5)))
+    told_last = {"roots": 0.0}
+    state = opened(engagement(confidence_reports=told, confidence_score_by_topic=told_last))
+    state, _ = settle(state, quiz(0.5, days, topic_id="roots"))
+    assert (state.pending[0].confidence_gap_sum, state.pending[0].confidence_count) == (gap, 1)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +242,16 @@ def test_silence_is_two_weeks_and_three_times_the_usual_gap(
         if silent
         else []
     )
+
+
+def test_a_silence_tells_nothing_of_what_was_decided_within_it() -> None:
+    state = opened(engagement(quiz_attempts=REGULAR, last_activity_at=day(0)))
+    state.pending[0].attempts = 2
+    state = opened(state, event("profile.updated", 20, course_id=None))
+    state, examples = settle(state, quiz(0.5, 21))
+    assert {e.decided_at for e in examples} == {day(0)}
+    assert {e.labelled_by for e in examples} == {"silence"}
+    assert [(p.opened_at, p.attempts) for p in state.pending] == [(day(20), 1)]
 
 
 def test_a_result_after_a_silence_is_the_result() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from example_learners.algebra import features
 from example_streams.drifting import guess_one_label
 
+from schemas.fields import LABELS
 from schemas.tree import Branch, Leaf, TreeDocument
+from streams.scoring import compile_tree, score
 from streams.tree_changes import MAX_CHANGES, changes
 
 LOW, HIGH = "Struggling Novice", "Fast Tracker"
@@ -48,6 +51,17 @@ def test_only_weights_differ_is_no_change() -> None:
     nodes = split(0.5)
     heavier = (*nodes[:2], Leaf(rule_id="r", distribution={HIGH: 7, LOW: 2}))
     assert changes(tree(*nodes), heavier) == ()
+
+
+def test_of_equal_weights_the_label_named_first_counts_as_in_scoring() -> None:
+    either = {LABELS[guess_one_label().tree_id][n]: 1.0 for n in (2, 0)}
+    before, after = (
+        Leaf(rule_id="all", distribution=either),
+        Leaf(rule_id="all", distribution=dict(reversed(either.items()))),
+    )
+    assert changes(tree(before), (after,)) == ()
+    (said,) = changes(tree(before), split(0.5))[:1]
+    assert said == f"removed {score(compile_tree(tree(before)), features()).label} at the root"
 
 
 def test_a_long_list_ends_with_how_many_more() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas.errors import EditRefused
 from schemas.feature import FEATURE_INDEX, FEATURES
 from schemas.fields import LABELS, TreeId
-from schemas.tree import Branch, Leaf, TreeDocument
+from schemas.tree import Branch, Leaf, Retraining, TreeDocument
 from streams.learning import Learning, OnlineTree
 from streams.scoring import compile_tree, score
 from streams.tree_edits import (
@@ -68,6 +68,20 @@ def test_a_threshold_is_moved_in_the_next_version() -> None:
     assert (made.version, made.author, made.reason, made.created_at) == (8, *BY)
     assert made.nodes == tree(threshold=0.6).nodes
     assert (made.pinned, made.retraining_logs, made.evaluation) == (False, None, None)
+
+
+def test_what_a_learned_version_learned_from_stays_known_of_its_nodes() -> None:
+    log = Retraining(datetime(2026, 2, 1, tzinfo=UTC), ("moved a threshold",), 300)
+    by_hand, learned = tree(0), tree(1, 0.6).model_copy(update={"retraining_logs": log})
+    versions = [by_hand, learned]
+    for make in (
+        lambda: set_threshold(versions, "score-check", 0.7, BY),
+        lambda: pin(versions, 1, BY),
+        lambda: unpin([by_hand, learned.model_copy(update={"pinned": True})], BY),
+        lambda: rollback([*versions, tree(2)], 1, BY),
+    ):
+        assert make().retraining_logs == log
+    assert rollback(versions, 0, BY).retraining_logs is None
 
 
 @pytest.mark.parametrize(

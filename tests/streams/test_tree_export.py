@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf, nextafter
 from typing import Any, cast
 
 import pytest
@@ -108,6 +109,20 @@ def test_a_tie_goes_to_the_label_named_first() -> None:
         model.learn_one(features, label)
     assert foretold(model, TREE, features) == LABELS[TREE][1]
     assert score(compile_tree(exported(model)), tuple(features.values())).label == LABELS[TREE][1]
+
+
+def test_of_weights_that_round_to_one_share_the_larger_counts() -> None:
+    model: Any = new_model(EAGER)
+    features = dict.fromkeys(FEATURE_NAMES, 0.5)
+    model.learn_one(features, LABELS[TREE][0])
+    less, more, rest = 7.9, nextafter(7.9, inf), 5.5
+    total = less + more + rest
+    assert less / total == more / total
+    model._root.stats = dict(zip(LABELS[TREE], (less, more, rest), strict=False))
+    assert foretold(model, TREE, features) == LABELS[TREE][1]
+    document = exported(model)
+    assert score(compile_tree(document), tuple(features.values())).label == LABELS[TREE][1]
+    assert document.nodes[0].rule_id == f"{LABELS[TREE][1]} @root"
 
 
 def test_a_leaf_without_weights_has_those_of_the_node_above() -> None:
