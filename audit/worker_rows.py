@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import orjson
 from pydantic import ValidationError
 
 from agents.partition_reader import key_bytes
 from audit.rows import Row
-from schemas.behavior import behavior_adapter
+from schemas.behavior import Behavior, behavior_adapter
 from schemas.errors import RejectedEvent
 from streams import seen
 from streams.decode import Record, decode
 from streams.rules import Rules
+from streams.step import reject_too_late
 from streams.tables import TableValue, encode_value
 
 _ID_BYTES = 8
@@ -54,22 +55,21 @@ def event_not_folded(
     """
     try:
         event = decode(record, rules)
+        behavior = _behavior(stored["behavior"].get(event.user_id), event.user_id)
+        reject_too_late(event, behavior, _sure(rules.horizon))
     except RejectedEvent:
-        return None
-    latest = _last_activity(stored["behavior"].get(event.user_id))
-    if latest is not None and latest - event.occurred_at > _sure(rules.horizon):
         return None
     day = seen.day_number(event.occurred_at)
     place = seen.find(stored["seen"].get, event.user_id, day, seen.event_token(event.event_id))
     return None if place is None else seen.page_key(event.user_id, day, place[0])
 
 
-def _last_activity(raw: bytes | None) -> datetime | None:
-    """``None`` also of what is no state: another comparison tells that."""
+def _behavior(raw: bytes | None, user_id: str) -> Behavior:
+    """A learner's first also for what is no state: another comparison tells that."""
     try:
-        return behavior_adapter.validate_json(raw or b"").last_activity_at
+        return behavior_adapter.validate_json(raw or b"")
     except ValidationError:
-        return None
+        return Behavior(user_id)
 
 
 def _sure(horizon: timedelta) -> timedelta:
