@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "doctor": {"schemas", "config", "sinks", "agents"},
     "client": {"schemas"},
     "api": {"schemas", "config", "sinks", "queries", "agents", "chat"},
-    "chat": {"schemas", "streams", "config", "sinks", "queries", "agents"},
+    "chat": {"schemas", "streams", "config", "sinks", "queries", "agents", "client"},
     "demo": {"schemas", "streams", "config", "simulation", "sinks", "agents", "queries", "chat"},
     "cli": {
         "schemas",

@@ -31,9 +31,8 @@ async def test_after_a_batch_that_expired_the_next_answer_is_taken(fresh_kafka: 
         async with asyncio.timeout(SECONDS):
             await answers.send(delivery, Answer("success", ""), 0)
             # As a batch leaves it that expired while its partition had no leader.
-            answers._producer._txn_manager.increment_sequence_number(  # type: ignore[union-attr]
-                TopicPartition(ACKS, 0), 1
-            )
+            producer = await answers._producer.current()
+            producer._txn_manager.increment_sequence_number(TopicPartition(ACKS, 0), 1)
             with pytest.raises(BrokerUnavailable, match="OutOfOrderSequenceNumber"):
                 await answers.send(delivery, Answer("fail", "the gap"), 0)
             await answers.send(delivery, Answer("success", "again"), 0)

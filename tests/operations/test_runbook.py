@@ -336,7 +336,8 @@ def test_deliveries_time_out_and_are_given_up(rehearsal: Rehearsal) -> None:
     rehearsal.settings = rehearsal.settings.model_copy(update={"facilitator": quick})
     rehearsal.starts("worker")
     rehearsal.starts("facilitator")
-    with coming_in(rehearsal.settings, answers()):
+    # Slowly: a newer decision of a learner's supersedes what waits for an answer.
+    with coming_in(rehearsal.settings, answers(), per_second=3):
         rehearsal.until_fires("LearnerDeliveriesTimeOut", "LearnerDeliveriesGivenUp")
         listed = learner(rehearsal.settings, "dlq", "list").output
         assert "not_acknowledged" in listed
@@ -364,9 +365,12 @@ async def test_cache_hits_few_and_api_fails(rehearsal: Rehearsal, own_redis: Sto
             rehearsal.starts("sink", "sink postgres", number=0)
             rehearsal.starts("api", "api --port 0")
             users = [str(uuid.uuid4()) for _ in range(20)]
-            send(settings, [next(decisions(user_id=user)) for user in users], DECISIONS)
-            made = ("keys", "create", "lms", "--scope", "decisions:read")
-            key = (await asyncio.to_thread(learner, settings, *made)).stdout.strip()
+            other = {"tree_id": "intervention_strategy", "decision_label": "Spaced Review"}
+            of_both = [(user, tree) for user in users for tree in ({}, other)]
+            made = [next(decisions(user_id=user, **tree)) for user, tree in of_both]
+            send(settings, made, DECISIONS)
+            create = ("keys", "create", "lms", "--scope", "decisions:read")
+            key = (await asyncio.to_thread(learner, settings, *create)).stdout.strip()
             with asking(rehearsal.said_url("api"), key, users):
                 rehearsal.until_fires("LearnerCacheHitsFew")
                 rehearsal.starts("sink", "sink redis", number=1)
