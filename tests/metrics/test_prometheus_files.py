@@ -84,6 +84,12 @@ def test_there_is_a_test_for_every_alert() -> None:
     assert set(NAMES) <= silent
 
 
+def test_every_alert_is_rehearsed_to_its_end() -> None:
+    told = Path("tests/operations/test_runbook.py").read_text()
+    ended = set(re.findall(r'"(Learner\w+)"', "".join(re.findall(r"until_silent[^)]*\)", told))))
+    assert ended == set(NAMES)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_alert_says_what_is_wrong_and_what_to_do(name: str) -> None:
     rule = re.split(r"\n      - alert: ", ALERTS)[1 + NAMES.index(name)]

@@ -243,8 +243,7 @@ def test_events_made_anew(rehearsal: Rehearsal) -> None:
     rehearsal.until_fires("LearnerJobGone")
     app_id = settings.worker.app_id
     _deleted(settings, [changelog(app_id, table) for table in TABLES])
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    admin.delete_consumer_groups([app_id])[app_id].result()
+    until(lambda: _group_deleted(settings, app_id), "the group does not get empty")
     learner(settings, "topics", "create")
     rehearsal.starts("worker")
     rehearsal.until_silent("LearnerJobGone")
@@ -472,6 +471,13 @@ def _deleted(settings: Settings, topics: list[str]) -> None:
     for deleted in admin.delete_topics(topics, operation_timeout=10).values():
         deleted.result()
     until(lambda: not set(topics) & set(admin.list_topics().topics), "topics are still there")
+
+
+def _group_deleted(settings: Settings, group: str) -> bool:
+    """A member that left without a word is one for 10 s more."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    deleted = admin.delete_consumer_groups([group])[group]
+    return deleted.exception() is None
 
 
 async def _soon(count: Callable[[], Awaitable[int]], wanted: int) -> None:
