@@ -50,13 +50,13 @@ from bench.trainer_rate import trainer_rate
 from bench.worker_contest import contest
 
 _DELIVERY_SECONDS = 15.0
-_CHAT_SECONDS = 75.0
+_CHAT_SECONDS = 60.0
 _CHAT_PAUSE_SECONDS = 30.0
 _TRAINER_EVENTS = 100_000
 _STAGES_EVENTS = 30_000
 _MOST_LONG_ROUNDS = 2
 """Of what takes long and differs by little: all of it shall be through in 20 minutes."""
-_PARTITIONS_EVENTS = 20_000
+_PARTITIONS_EVENTS = 12_000
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def _arguments() -> argparse.Namespace:
         "--latency-rate", type=float, default=1_000, help="guards: events a second (1,000)"
     )
     parser.add_argument(
-        "--latency-seconds", type=float, default=10, help="guards: of load, each time (10)"
+        "--latency-seconds", type=float, default=8, help="guards: of load, each time (8)"
     )
     parser.add_argument(
         "--learners-of-state",

@@ -37,10 +37,10 @@ from servers.kafka import free_ports
 from simulation.classroom import simulate
 
 DELIVERY_APP_ID = "bench-delivery"
-_WARM_UP = ((500, 10.0), (1_000, 10.0), (2_000, 80.0))
-"""Events a second, for so many seconds: for two minutes a broker that has just started takes a core
-for compiling itself, and none is in production so young."""
-_LONE_EVENTS_PER_S, _LONE_SECONDS = 5, 30.0
+_WARM_UP = ((500, 10.0), (1_000, 10.0), (2_000, 50.0))
+"""Events a second, for so many seconds: a broker that has just started takes a core for compiling
+itself, for two minutes until the top load was measured as well; none in production is so young."""
+_LONE_EVENTS_PER_S, _LONE_SECONDS = 5, 20.0
 _TOP_LOAD_EVENTS = 30_000
 _STAGES = (
     "learner_decision_latency_seconds",

@@ -33,7 +33,7 @@ from operations.rehearsal import (
     until,
 )
 
-from agents.topics import DECISIONS, EVENTS, EXAMPLES, TABLES, changelog
+from agents.topics import DECISIONS, DELIVERY_LOG, EVENTS, EXAMPLES, TABLES, changelog
 from bench.step_work import as_records
 from config.seed_trees import seed_trees
 from config.settings import (
@@ -49,6 +49,7 @@ from faults.committed_records import lag
 from responder_suite.conversation import Conversation, conversation, question
 from schemas.contract import encode
 from schemas.feature import FEATURE_INDEX, FEATURES
+from schemas.fields import TREE_IDS, TreeId
 from schemas.sample_records import SAMPLES
 from servers import postgres as postgres_for_tests
 from servers import redis as redis_for_tests
@@ -99,6 +100,12 @@ def decisions(**changes: object) -> Iterator[bytes]:
     (_, sample), *_ = SAMPLES["decision"]
     for _ in itertools.count():
         yield json.dumps({**sample, "decision_id": str(uuid.uuid4()), **changes}).encode()
+
+
+def delivery(user_id: str, tree_id: TreeId) -> bytes:
+    (_, sample), *_ = SAMPLES["delivery"]
+    ids = {name: str(uuid.uuid4()) for name in ("delivery_id", "decision_id")}
+    return json.dumps({**sample, **ids, "user_id": user_id, "decision_tree_id": tree_id}).encode()
 
 
 def test_job_gone_and_instance_down(rehearsal: Rehearsal) -> None:
@@ -364,10 +371,11 @@ async def test_cache_hits_few_and_api_fails(rehearsal: Rehearsal, own_redis: Sto
             rehearsal.starts("sink", "sink postgres", number=0)
             rehearsal.starts("api", "api --port 0")
             users = [str(uuid.uuid4()) for _ in range(20)]
-            other = {"tree_id": "intervention_strategy", "decision_label": "Spaced Review"}
-            of_both = [(user, tree) for user in users for tree in ({}, other)]
-            made = [next(decisions(user_id=user, **tree)) for user, tree in of_both]
-            send(settings, made, DECISIONS)
+            send(
+                settings,
+                [delivery(user, tree) for user in users for tree in TREE_IDS],
+                DELIVERY_LOG,
+            )
             create = ("keys", "create", "lms", "--scope", "decisions:read")
             key = (await asyncio.to_thread(learner, settings, *create)).stdout.strip()
             with asking(rehearsal.said_url("api"), key, users):
