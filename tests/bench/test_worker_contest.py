@@ -16,6 +16,7 @@ ROUNDS = Contest(
     events=10,
     rates={kind: [100.0 / (at + 1), 90.0] for at, kind in enumerate(KINDS)},
     cpu={kind: [100.0, 120.0 - at] for at, kind in enumerate(KINDS)},
+    changelogs={"lists": [1_000, 1_500], "quix": []},
 )
 
 
@@ -23,6 +24,11 @@ def test_the_first_is_compared_with_whom_one_names() -> None:
     assert ROUNDS.ratios("r") == {"r": 1.5, "r_min": 1.0, "r_max": 2.0}
     assert ROUNDS.ratios("r", "quix") == {"r": 2.0, "r_min": 1.0, "r_max": 3.0}
     assert ROUNDS.cpu_ratios("c", "step") == {"c": 1.01, "c_min": 1.0, "c_max": 1.03}
+
+
+def test_changelog_bytes_are_an_events_where_they_were_seen() -> None:
+    assert ROUNDS.changelog_bytes("lists") == 125.0
+    assert ROUNDS.changelog_bytes("quix") is None
 
 
 def test_a_round_too_few_is_no_ratio() -> None:
@@ -44,6 +50,7 @@ def test_what_throughput_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.keys() == {
         "events",
         "rounds",
+        "changelog_bytes_per_event",
         *(f"{ratio}{end}" for ratio in ratios for end in ("", "_min", "_max")),
         *(f"events_per_s{of}" for of in ("", "_per_event", "_quix")),
         *(f"cpu_us_per_event{of}" for of in ("", "_per_event", "_quix", "_step", "_step_of_quix")),
