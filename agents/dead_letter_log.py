@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
-from datetime import UTC, datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
 from agents.broker_errors import broker_errors
+from agents.event_record import recorded_at
 from agents.kafka_client import committed_reader
 from agents.topic_reader import partitions_of, read_to_end, read_topic, seek_since
 from agents.topics import DEAD_LETTERS, SETTLED_LETTERS
@@ -57,7 +57,7 @@ async def chosen_letters(kafka: KafkaSettings, choice: Choice, progress: Progres
                     advance(_TELL_EVERY)
                 content = _content(record.value, record.partition, record.offset)
                 if content is not None:
-                    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                    at = recorded_at(record.timestamp)
                     chosen.written(letter_at(record.partition, record.offset, at, content))
     # After the letters, so that one is never shown as open that was settled meanwhile.
     async for record in read_topic(kafka, SETTLED_LETTERS):

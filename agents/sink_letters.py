@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +11,7 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from agents.broker_errors import broker_errors
+from agents.event_record import recorded_at
 from agents.kafka_client import idempotent_producer
 from agents.topics import DEAD_LETTERS, TABLES, changelog
 from config.settings import Settings
@@ -62,7 +63,7 @@ class SinkLetters:
 
     async def unreadable(self, record: ConsumerRecord, reason: str) -> None:
         """A record on one of our own topics that is not what it holds."""
-        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        at = recorded_at(record.timestamp)
         key, raw = record.key, record.value or b""
         await self._send(record.topic, record.partition, record.offset, key, raw, reason, at)
 

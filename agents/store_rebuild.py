@@ -26,6 +26,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupIdNotFound, for_code
 
 from agents.broker_errors import broker_errors
+from agents.event_record import recorded_at
 from agents.kafka_client import committed_reader
 from agents.refused_records import write_apart
 from agents.sink import SinkProgress, group_of, seed_records, topic_names
@@ -277,7 +278,7 @@ class _Filling:
         while await self._consumer.position(tp) < end:
             fetched = await self._consumer.getmany(tp, timeout_ms=_FIRST_RECORD_MS, max_records=1)
             for record in fetched.get(tp, ()):
-                return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                return recorded_at(record.timestamp)
         return datetime.now(UTC)
 
 

@@ -286,7 +286,7 @@ class ChatSettings(_Section):
         30, description="messages that one person may send, on average, over all their connections"
     )
     burst: Annotated[int, Field(ge=1, le=1000)] = Field(
-        10, description="messages that it may send at once"
+        10, description="messages that they may send at once"
     )
     heartbeat_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
         20.0, description="between two pings; a connection that answers none is closed"

@@ -155,6 +155,19 @@ def _produce(producer: Producer, value: bytes, topic: str, **options: Any) -> No
 
 
 @contextmanager
+def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """While the block runs, ``work`` does in a thread; it ends when the event is set."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
 def coming_in(
     settings: Settings,
     values: Iterator[bytes],
@@ -163,30 +176,23 @@ def coming_in(
     seconds_old: float = 0,
 ) -> Iterator[None]:
     """While the block runs values come in; ``seconds_old``: by the time that Kafka keeps."""
-    stop = threading.Event()
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.wait(1 / per_second):
             at = {"timestamp": int(1000 * (time.time() - seconds_old))} if seconds_old else {}
             _produce(producer, next(values), topic, **at)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with meanwhile(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
-        producer.flush(30)
+    producer.flush(30)
 
 
 @contextmanager
 def asking(url: str, key: str, users: Sequence[str]) -> Iterator[None]:
     """While the block runs the service is asked for learners' decisions, ten times a second."""
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         for user in itertools.cycle(users):
             if stop.wait(0.1):
                 return
@@ -196,31 +202,19 @@ def asking(url: str, key: str, users: Sequence[str]) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with meanwhile(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @contextmanager
 def held_back(process: CommandProcess) -> Iterator[None]:
     """While the block runs the process works a tenth of the time."""
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.wait(0.05):
             process.freeze()
             stop.wait(0.45)
             process.wake()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with meanwhile(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
-        process.wake()
