@@ -11,10 +11,11 @@ from typing import NamedTuple
 from agents.dead_letter_log import Progress, contents
 from agents.dead_letter_stores import LetterStores
 from agents.kafka_client import choose_partition
-from agents.last_activity import last_activities
+from agents.known_behaviors import known_behaviors
 from agents.topic_admin import partition_counts
 from agents.worker import rules
 from config.settings import Settings
+from schemas.behavior import Behavior
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.errors import RejectedEvent
 from schemas.event import LearnerEvent
@@ -56,11 +57,11 @@ class Judge:
         self._rules = rules(settings.worker)
         self._choose = choose_partition(settings.kafka)
         self._partitions: Mapping[str, int] = {}
-        self._last_active: Mapping[str, datetime | None] = {}
+        self._behaviors: Mapping[str, Behavior] = {}
 
     async def prepare(self, letters: Sequence[Letter], progress: Progress) -> None:
         """Finds out what `destination` has to know beside a letter. The worker's table, which says
-        when learners were last active, is read only if an event is older than the horizon.
+        what is forgotten of learners, is read only if an event is older than the horizon.
 
         Raises:
             BrokerUnavailable: nobody answers.
@@ -76,7 +77,7 @@ class Judge:
                         self._note_if_old(where.event, old[where.partition])
         wanted = {partition: users for partition, users in old.items() if users}
         if wanted:
-            self._last_active = await last_activities(self._settings, wanted)
+            self._behaviors = await known_behaviors(self._settings, wanted)
 
     def _note_if_old(self, event: LearnerEvent, users: set[str]) -> None:
         if may_be_too_late(event, datetime.now(UTC), self._rules):
@@ -88,7 +89,7 @@ class Judge:
         if letter.reason is DeadLetterReason.STORE_REFUSED:
             return Into(*self._stores.record_of(letter, now, self._rules))
         changed = letter if self._change is None else self._change(letter)
-        event = judge(changed, now, self._rules, self._last_active)
+        event = judge(changed, now, self._rules, self._behaviors)
         partition = self._partition(letter, changed)
         key, value = changed.key or b"", changed.raw
         return Onto(letter.topic, partition, key, value, changed != letter, event)

@@ -49,7 +49,8 @@ _MESSAGES = {
         "learner-event",
         "Something a learner did, or somebody says of them",
         _UUID,
-        "The event's `user_id`, hyphenated. Any other key makes the record a dead letter.",
+        "The event's `user_id`, hyphenated, in lower case. Any other key makes the record a dead "
+        "letter.",
     ),
     "deadLetter": _Message(
         "dead-letter",

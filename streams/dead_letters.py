@@ -172,12 +172,12 @@ def by_reason(letters: Iterable[Letter]) -> Counter[DeadLetterReason]:
 
 
 def judge(
-    letter: DeadLetter, now: datetime, rules: Rules, last_active: Mapping[str, datetime | None]
+    letter: DeadLetter, now: datetime, rules: Rules, behaviors: Mapping[str, Behavior]
 ) -> LearnerEvent | None:
     """The event that a letter's record is, as the worker would judge it if it came ``now``.
 
-    ``None`` of an acknowledgement, which the facilitator would take. ``last_active``: when
-    learners were, needed of those whose event `may_be_too_late`.
+    ``None`` of an acknowledgement, which the facilitator would take. ``behaviors``:
+    by ``user_id``, needed of those that have one and whose event `may_be_too_late`.
 
     Raises:
         RejectedEvent: it is rejected still, or goes back onto no topic; why.
@@ -186,8 +186,8 @@ def judge(
     if letter.reason is not DeadLetterReason.NOT_ACKNOWLEDGED:
         if letter.topic == EVENTS:
             event = decode(record, rules)
-            at = last_active.get(event.user_id)
-            reject_too_late(event, Behavior(event.user_id, last_activity_at=at), rules.horizon)
+            behavior = behaviors.get(event.user_id) or Behavior(event.user_id)
+            reject_too_late(event, behavior, rules.horizon)
             return event
         if letter.topic == ACKS:
             decode_ack(record)
@@ -201,7 +201,7 @@ def judge(
 
 def may_be_too_late(event: LearnerEvent, now: datetime, rules: Rules) -> bool:
     """Whether the learner's state has to be asked. Nothing in it is later than ``now`` and what a
-    clock may be ahead, so an event within the horizon before that cannot be too late."""
+    clock may be ahead, and within the horizon before that nothing is forgotten."""
     return event.occurred_at < now + rules.future_tolerance - rules.horizon
 
 
@@ -210,7 +210,6 @@ def with_value(letter: DeadLetter, value: bytes) -> DeadLetter:
 
     That is its ``user_id``; a record that names none keeps the key, and `judge` says what is wrong.
     """
-    key, named = letter.key, user_id_in(value)
-    if named is not None and (key or b"").decode("latin-1").lower() != named.lower():
-        key = named.lower().encode()
+    named = user_id_in(value)
+    key = letter.key if named is None else named.encode()
     return letter.model_copy(update={"raw": value, "key": key})

@@ -38,8 +38,8 @@ class Record(NamedTuple):
 def decode(record: Record, rules: Rules) -> LearnerEvent:
     """The event in a record.
 
-    A key must be the event's ``user_id``, since it chooses the partition and so the learner's
-    state; a record without a key (from a file) is not checked for it.
+    A key must be the event's ``user_id`` byte for byte, since it chooses the partition and so the
+    learner's state; a record without a key (from a file) is not checked for it.
 
     Raises:
         RejectedEvent: with the reason and the place of the first fault.
@@ -54,11 +54,11 @@ def decode(record: Record, rules: Rules) -> LearnerEvent:
         event: LearnerEvent = event_adapter.validate_json(value)
     except ValidationError as error:
         raise rejection(value, error) from None
-    if record.key is not None and record.key.decode("latin-1").lower() != event.user_id:
+    if record.key is not None and record.key != event.user_id.encode():
         raise RejectedEvent(
             DeadLetterReason.KEY_MISMATCH,
-            f"the record's key must be the user_id {event.user_id}, so that all events of a "
-            "learner come in one partition",
+            f"the record's key must be the user_id {event.user_id}, in lower case, so that all "
+            "events of a learner come in one partition",
         )
     if event.occurred_at > record.recorded_at + rules.future_tolerance:
         raise RejectedEvent(
@@ -84,10 +84,10 @@ def rejection(value: bytes, error: ValidationError) -> RejectedEvent:
 
 
 def user_id_in(value: bytes) -> str | None:
-    """The learner that a record names, valid or not; ``None`` where it names none."""
+    """The learner that a record names, valid or not, in lower case; ``None``: it names none."""
     try:
         found = orjson.loads(value)
     except orjson.JSONDecodeError:
         return None
     user_id = found.get("user_id") if isinstance(found, dict) else None
-    return user_id if isinstance(user_id, str) else None
+    return user_id.lower() if isinstance(user_id, str) else None

@@ -36,7 +36,7 @@ FROM_STORES = {
 DECODED_IN: dict[str, tuple[str, ...]] = {
     "agents/dead_letter_log.py": ("sink-dead-letter", "settled-letter"),
     "agents/facilitator_records.py": ("pending-delivery", "read-positions"),
-    "agents/last_activity.py": ("changelog-behavior",),
+    "agents/known_behaviors.py": ("changelog-behavior",),
     "agents/prompt_sets.py": ("prompt-set",),
     "agents/table_rebuild.py": ("changelog-behavior",),
     "agents/sink_records.py": ("sink-decision", "sink-profile", "sink-dead-letter"),

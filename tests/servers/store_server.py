@@ -24,7 +24,10 @@ from servers.kafka import free_ports
 from servers.kafka_jars import ServerUnavailable
 
 _STOP_SECONDS = 20
-_READY_SECONDS = 60
+_READY_SECONDS = 180
+"""Four test processes and a dozen servers share two cores: Elasticsearch needs 5 s alone, and has
+been seen to need more than 60."""
+_TOLD_LINES = 5
 
 
 class StoreServer(Protocol):
@@ -90,7 +93,7 @@ class ChildServer:
         """Until it answers.
 
         Raises:
-            ServerUnavailable: it ended or did not answer, with the last line of its log.
+            ServerUnavailable: it ended or did not answer, with the last lines of its log.
         """
         if self._process is not None:
             return
@@ -120,15 +123,20 @@ class ChildServer:
         limit = time.monotonic() + _READY_SECONDS
         while time.monotonic() < limit:
             if self._process.poll() is not None:
-                lines = self.log.read_text(errors="replace").strip().splitlines() or [""]
                 self.kill()
-                raise ServerUnavailable(f"{self._name} ended: {lines[-1][:300]}", possible=True)
+                raise ServerUnavailable(f"{self._name} ended: {self._last_lines()}", possible=True)
             with contextlib.suppress(Exception):
                 if self._ready(self.url) is not False:
                     return
             time.sleep(0.1)
         self.kill()
-        raise ServerUnavailable(f"{self._name} at {self.url} did not answer", possible=True)
+        raise ServerUnavailable(
+            f"{self._name} at {self.url} did not answer: {self._last_lines()}", possible=True
+        )
+
+    def _last_lines(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return "\n".join(line[:300] for line in lines[-_TOLD_LINES:])
 
     def stop(self) -> None:
         """In good order, and its data with it."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.behavior import Behavior
 from schemas.dead_letter import DeadLetter, DeadLetterReason, SettledLetter
 from schemas.errors import RejectedEvent
 from schemas.event import event_adapter
@@ -30,6 +31,7 @@ from streams.dead_letters import (
 )
 from streams.decode import Record
 from streams.rules import Rules
+from streams.seen import day_number
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER = "0b9d7c1e-6a52-4a53-9a6b-2f3a5e8d1c77"
@@ -229,9 +231,13 @@ STILL_REJECTED: dict[str, tuple[DeadLetter, DeadLetterReason, str]] = {
 def test_what_is_rejected_still_and_why(name: str) -> None:
     rejected, reason, word = STILL_REJECTED[name]
     with pytest.raises(RejectedEvent) as why:
-        judge(rejected, NOW, Rules(), {USER: NOW})
+        judge(rejected, NOW, Rules(), last_active(NOW))
     assert why.value.reason is reason
     assert word in why.value.detail
+
+
+def last_active(at: datetime) -> dict[str, Behavior]:
+    return {USER: Behavior(USER, last_activity_at=at)}
 
 
 VALID: dict[str, DeadLetter] = {
@@ -249,8 +255,23 @@ def test_what_is_valid_now(name: str) -> None:
 
 def test_too_late_is_judged_by_the_horizon_of_now() -> None:
     late = content(event(occurred_at="2026-01-01T00:00:00Z"), R.TOO_LATE)
-    assert judge(late, NOW, Rules(horizon=timedelta(days=60)), {USER: NOW}) is not None
+    assert judge(late, NOW, Rules(horizon=timedelta(days=60)), last_active(NOW)) is not None
     assert judge(late, NOW, Rules(), {}) is not None, "a learner of whom nothing is known"
+
+
+def test_an_event_of_others_on_a_forgotten_day_is_rejected_still() -> None:
+    day = day_number(NOW - timedelta(days=90))
+    silent = Behavior(
+        USER, last_activity_at=NOW - timedelta(days=200), forgotten_days=(day - 1, day + 1)
+    )
+    at = (NOW - timedelta(days=90)).isoformat()
+    told = json.loads(event(type="label.assigned", occurred_at=at))
+    del told["question_id"], told["score"]
+    told |= {"tree_id": "primary_classification", "label": "Fast Tracker", "assigned_by": "ada"}
+    by_others = json.dumps(told).encode()
+    with pytest.raises(RejectedEvent, match="no longer known"):
+        judge(content(by_others, R.TOO_LATE), NOW, Rules(), {USER: silent})
+    assert judge(content(event(occurred_at=at), R.TOO_LATE), NOW, Rules(), {USER: silent})
 
 
 @given(st.integers(-400, 500 * 86_400), st.integers(-300, 90_000_000))
@@ -263,7 +284,7 @@ def test_an_event_within_the_horizon_needs_no_look_at_the_state(
     too_new = at > NOW + Rules().future_tolerance
     if not too_new and not may_be_too_late(event_adapter.validate_json(raw), NOW, Rules()):
         last = NOW - timedelta(seconds=last_seconds_ago)
-        assert judge(content(raw), NOW, Rules(), {USER: last}) is not None
+        assert judge(content(raw), NOW, Rules(), last_active(last)) is not None
 
 
 def test_a_correction_brings_the_key_that_its_record_must_have() -> None:
@@ -271,7 +292,7 @@ def test_a_correction_brings_the_key_that_its_record_must_have() -> None:
     assert with_value(wrong, wrong.raw).key == USER.encode()
     assert judge(with_value(wrong, wrong.raw), NOW, Rules(), {}) is not None
     upper = content(event(), key=USER.upper().encode())
-    assert with_value(upper, event(score=1)).key == USER.upper().encode()
+    assert with_value(upper, event(score=1)).key == USER.encode()
 
 
 @pytest.mark.parametrize("value", [b"", b"[1]", b"7", b'{"user_id": 7}', b"\xff", b"[" * 5000])

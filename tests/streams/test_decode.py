@@ -121,15 +121,19 @@ def test_a_clock_within_the_tolerance_is_taken() -> None:
     assert decode(record(event(occurred_at="2026-03-01T12:05:00Z")), Rules())
 
 
-@pytest.mark.parametrize("key", [b"somebody else", b"", USER[:-1].encode()])
+@pytest.mark.parametrize("key", [b"somebody else", b"", USER[:-1].encode(), USER.upper().encode()])
 def test_a_key_that_is_not_the_user_is_refused(key: bytes) -> None:
     with pytest.raises(RejectedEvent) as rejected:
         decode(record(event(), key), Rules())
     assert rejected.value.reason is DeadLetterReason.KEY_MISMATCH
 
 
-def test_a_key_in_capitals_is_the_same_user() -> None:
-    assert decode(record(event(user_id=USER.upper()), USER.upper().encode()), Rules())
+def test_a_user_in_capitals_has_a_key_in_small_letters() -> None:
+    """Another key would be another partition, and there a second state of the same learner."""
+    shouted = event(user_id=USER.upper())
+    assert decode(record(shouted, USER.encode()), Rules()).user_id == USER
+    with pytest.raises(RejectedEvent, match="in lower case"):
+        decode(record(shouted, USER.upper().encode()), Rules())
 
 
 def test_a_line_of_a_file_has_no_key() -> None:

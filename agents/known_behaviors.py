@@ -1,9 +1,8 @@
-"""When some learners were last active: read from the worker's table, without the worker."""
+"""What the worker's table knows of some learners' times: read without the worker."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from datetime import datetime
 
 from aiokafka import TopicPartition
 from pydantic import ValidationError
@@ -13,21 +12,23 @@ from agents.kafka_client import committed_reader
 from agents.topic_reader import partitions_of, read_to_end, seek_since
 from agents.topics import changelog
 from config.settings import Settings
-from schemas.behavior import behavior_adapter
+from schemas.behavior import Behavior, behavior_adapter
 from schemas.errors import InvalidRecord
 
 
-async def last_activities(
+async def known_behaviors(
     settings: Settings, wanted: Mapping[int, Set[str]]
-) -> dict[str, datetime | None]:
+) -> dict[str, Behavior]:
     """By ``user_id``, of those that have a state; ``wanted``: by partition of ``learner.events``.
+
+    Of each only what `streams.step.reject_too_late` asks for, so that many fit into memory.
 
     Raises:
         BrokerUnavailable: nobody answers, or the changelog is not there.
         InvalidRecord: a state that this version cannot read.
     """
     topic = changelog(settings.worker.app_id, "behavior")
-    found: dict[str, datetime | None] = {}
+    found: dict[str, Behavior] = {}
     consumer = committed_reader(settings.kafka, auto_offset_reset="earliest")
     try:
         with broker_errors(settings.kafka):
@@ -45,17 +46,22 @@ async def last_activities(
                 if record.value is None:
                     found.pop(user_id, None)
                 else:
-                    found[user_id] = _at(record.value, TopicPartition(topic, record.partition))
+                    found[user_id] = _times(record.value, TopicPartition(topic, record.partition))
     finally:
         await consumer.stop()
     return found
 
 
-def _at(raw: bytes, tp: TopicPartition) -> datetime | None:
+def _times(raw: bytes, tp: TopicPartition) -> Behavior:
     try:
-        return behavior_adapter.validate_json(raw).last_activity_at
+        whole = behavior_adapter.validate_json(raw)
     except ValidationError as error:
         raise InvalidRecord(
             f"{tp.topic}/{tp.partition} holds a state that this version cannot read "
             f"({error.error_count()} faults): was it written by a newer worker?"
         ) from None
+    return Behavior(
+        whole.user_id,
+        last_activity_at=whole.last_activity_at,
+        forgotten_days=whole.forgotten_days,
+    )
