@@ -34,7 +34,7 @@ from sinks.registry import STORES, beside_of, sink_of
 
 EVENTS_AT_FIRST = 1_500
 RATE = {"mongodb": 20.0}
-"""Events a second during a rebuild, 150 if not said here: FerretDB is slow."""
+"""Events a second during a rebuild, 60 if not said here: FerretDB is slow."""
 
 
 @pytest.fixture(
@@ -168,7 +168,7 @@ async def test_rebuilt_while_events_come_in_nothing_is_lost_and_nothing_twice(
         await spoil(store, settings)
         spoiled = await audited(settings, store)
         assert not spoiled.in_step, "otherwise the test shows nothing"
-        meanwhile = Load(settings.kafka.bootstrap_servers, None, RATE.get(store, 150), seed=22)
+        meanwhile = Load(settings.kafka.bootstrap_servers, None, RATE.get(store, 60), seed=22)
         await asyncio.to_thread(meanwhile.start)
         try:
             done = await rebuilt(settings, store, both)

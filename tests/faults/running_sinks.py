@@ -94,4 +94,4 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "not in time"
-        time.sleep(0.2)
+        time.sleep(0.5)

@@ -14,7 +14,7 @@ from faults.command_process import CommandProcess
 
 TAKEN_OVER = "partition taken over"
 KILLED = -signal.SIGKILL
-_WAIT_SECONDS = 180.0
+_WAIT_SECONDS = 240
 
 
 class WorkerSlots:
