@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.answers import Json
 from cli.json_lines import write_json
 from cli.options import settings_of, utc
+from cli.terminal_text import one_line
 from config.settings import Settings
-
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for a program.")]
 
 
 def conversations(
@@ -50,7 +50,7 @@ def conversations(
         typer.echo(
             f"{message.timestamp:%Y-%m-%d %H:%M}  {message.user_id}  {message.session_id}  "
             f"{message.course_id or 'no course'}  [{message.label}; {message.strategy}]\n"
-            f"    {who}: {_one_line(message.text)}"
+            f"    {who}: {one_line(message.text)}"
         )
 
 
@@ -70,12 +70,7 @@ def transcript(
         typer.echo("nothing found", err=True)
     for message in found:
         who = message["responder"] or "learner"
-        typer.echo(f"{message['timestamp']:%H:%M:%S}  {who}: {_one_line(message['message_text'])}")
-
-
-def _one_line(text: str) -> str:
-    """A message on one line, and nothing in it that a terminal would act on."""
-    return "".join(c if c.isprintable() else " " for c in text)
+        typer.echo(f"{message['timestamp']:%H:%M:%S}  {who}: {one_line(message['message_text'])}")
 
 
 async def _conversations(

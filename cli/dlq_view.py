@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from cli.terminal_text import one_line, printable
 from schemas.dead_letter import DeadLetter
 from streams.dead_letters import Letter, by_reason
 
 SHOWN_BYTES = 4_000
 _SHOWN_DETAIL = 80
 _HEAD = ("written (UTC)", "state", "reason", "from", "bytes", "id", "detail")
-
-
-def printable(raw: bytes) -> str:
-    """Text as it is, but for what is no UTF-8 and what does not print (control characters,
-    terminal sequences, marks that turn text around), which is escaped; lines stay lines."""
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
-
-
-def one_line(text: str) -> str:
-    return printable(" ".join(text.split()).encode("utf-8", "backslashreplace"))
 
 
 def table(letters: Iterable[Letter]) -> Iterable[str]:
@@ -87,7 +77,3 @@ def _row(letter: Letter) -> tuple[str, ...]:
 def _place(letter: Letter) -> str:
     topic = one_line(letter.source_topic)
     return f"{topic}/{letter.source_partition}/{letter.source_offset}"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

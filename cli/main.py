@@ -22,6 +22,7 @@ from cli import (
     facilitator,
     gateway,
     keys,
+    learner_states,
     prompt,
     query,
     rebuild,
@@ -109,6 +110,9 @@ app.add_typer(schemas.app, name="schemas")
 app.add_typer(tree.app, name="tree")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(prompt.app, name="prompt")
+query.app.command("journey")(learner_states.journey)
+query.app.command("learner")(learner_states.learner)
+query.app.command("interactions")(learner_states.interactions)
 query.app.command("conversations")(conversations.conversations)
 query.app.command("transcript")(conversations.transcript)
 app.add_typer(query.app, name="query")

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from cli.answers import CourseOption, File, Json, User, nothing_more, show
 from cli.failures import fail
-from cli.json_lines import write_json
 from cli.options import settings_of, utc
 from config.settings import Settings
 from schemas.fields import TreeId
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="What people ask of the stores; with --file all of it from a DuckDB file.",
+    help="What people ask of the stores; with --file most of it from a DuckDB file.",
 )
 
-User = Annotated[str, typer.Argument(metavar="USER_ID")]
-CourseOption = Annotated[str | None, typer.Option("--course", help="In one course only.")]
-File = Annotated[
-    Path | None,
-    typer.Option("--file", help="Ask this DuckDB file instead.", exists=True, dir_okay=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for a program.")]
 Since = Annotated[datetime | None, typer.Option(help="UTC, included.")]
 Until = Annotated[datetime | None, typer.Option(help="UTC, not included.")]
 _DAY = ["%Y-%m-%d"]
@@ -45,47 +34,6 @@ OneTree = Annotated[TreeId | None, typer.Option("--tree", help="Of one tree only
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(2100, 1, 1, tzinfo=UTC)
-_WIDE = 200
-
-
-@app.command()
-def journey(
-    ctx: typer.Context,
-    user_id: User,
-    course_id: Annotated[str, typer.Argument(metavar="COURSE_ID")],
-    steps: Annotated[
-        bool, typer.Option("--steps", help="Event by event, from ClickHouse.")
-    ] = False,
-    file: File = None,
-    as_json: Json = False,
-) -> None:
-    """A learner's journey through a course: where they stand (MongoDB), or every step."""
-    settings = _settings(ctx)
-    if steps:
-        if file is not None:
-            from queries import duckdb  # noqa: PLC0415
-
-            _show(duckdb.course_steps(file, user_id, course_id), as_json)
-            return
-        from queries import clickhouse  # noqa: PLC0415
-        from sinks.clickhouse import connect  # noqa: PLC0415
-
-        with connect(settings.clickhouse) as client:
-            _show(clickhouse.course_steps(client, user_id, course_id), as_json)
-        return
-    if file is not None:
-        from queries import duckdb  # noqa: PLC0415
-
-        found = duckdb.course_journey(file, user_id, course_id)
-    else:
-        found = _asked(_course_journey(settings, user_id, course_id))
-    if found is None:
-        fail(f"nothing is known of {user_id} in {course_id!r}")
-        return
-    if as_json:
-        write_json(found)
-    else:
-        Console().print_json(data=found, default=str)
 
 
 @app.command()
@@ -104,13 +52,13 @@ def activity(
         from queries import duckdb  # noqa: PLC0415
 
         days = duckdb.activity_across_courses(file, user_id)
-        _show([day for day in days if first <= day.day < last], as_json)
+        show([day for day in days if first <= day.day < last], as_json)
         return
     from queries import clickhouse  # noqa: PLC0415
     from sinks.clickhouse import connect  # noqa: PLC0415
 
     with connect(_settings(ctx).clickhouse) as client:
-        _show(clickhouse.activity_across_courses(client, user_id, first, last), as_json)
+        show(clickhouse.activity_across_courses(client, user_id, first, last), as_json)
 
 
 @app.command()
@@ -119,13 +67,13 @@ def skills(ctx: typer.Context, user_id: User, file: File = None, as_json: Json =
     if file is not None:
         from queries import duckdb  # noqa: PLC0415
 
-        _show(duckdb.skill_progress(file, user_id), as_json)
+        show(duckdb.skill_progress(file, user_id), as_json)
         return
     from queries import clickhouse  # noqa: PLC0415
     from sinks.clickhouse import connect  # noqa: PLC0415
 
     with connect(_settings(ctx).clickhouse) as client:
-        _show(clickhouse.skill_progress(client, user_id), as_json)
+        show(clickhouse.skill_progress(client, user_id), as_json)
 
 
 @app.command()
@@ -141,9 +89,9 @@ def watched(
     if file is not None:
         from queries import duckdb  # noqa: PLC0415
 
-        _show(duckdb.watched_then(file, content_id, then, course), as_json)
+        show(duckdb.watched_then(file, content_id, then, course), as_json)
         return
-    _show(_asked(_watched_then(_settings(ctx), content_id, then, course)), as_json)
+    show(_asked(_watched_then(_settings(ctx), content_id, then, course)), as_json)
 
 
 @app.command("falling-confidence")
@@ -154,9 +102,9 @@ def falling_confidence(
     if file is not None:
         from queries import duckdb  # noqa: PLC0415
 
-        _show(duckdb.falling_confidence(file, course), as_json)
+        show(duckdb.falling_confidence(file, course), as_json)
         return
-    _show(_asked(_falling_confidence(_settings(ctx), course)), as_json)
+    show(_asked(_falling_confidence(_settings(ctx), course)), as_json)
 
 
 @app.command()
@@ -181,7 +129,7 @@ def labels(
     else:
         found = _asked(_labels_given(_settings(ctx), begin, end, tree))
     if picture is None:
-        _show(found, as_json)
+        show(found, as_json)
         return
     from cli.label_picture import draw  # noqa: PLC0415
 
@@ -215,7 +163,7 @@ def thresholds(
     else:
         found = _asked(_thresholds(_settings(ctx), decision, tree, when))
     if as_json or not found:
-        _show(found, as_json)
+        show(found, as_json)
         return
     first = found[0]
     typer.echo(
@@ -241,7 +189,7 @@ def decisions(
         found = list(duckdb.decisions_of(file, user_id))[-limit:]
     else:
         found = _asked(_decisions_of(_settings(ctx), user_id, limit))
-    if _told(found, as_json):
+    if nothing_more(found, as_json):
         return
     for decision in found:
         path = decision.thresholds_at_time.path
@@ -268,7 +216,7 @@ def deliveries(
         found = list(duckdb.deliveries_of(file, user_id))[-limit:]
     else:
         found = _asked(_deliveries_of(_settings(ctx), user_id, limit))
-    if _told(found, as_json):
+    if nothing_more(found, as_json):
         return
     for delivery in found:
         reason = f": {delivery.response_reason}" if delivery.response_reason else ""
@@ -298,7 +246,7 @@ def sessions(
     else:
         found = _asked(_sessions_of(_settings(ctx), user_id, limit))
     if as_json or not found:
-        _show(found, as_json)
+        show(found, as_json)
         return
     for session in found:
         labels = [session.first_label, session.last_label][: 2 if session.label_changes else 1]
@@ -310,19 +258,6 @@ def sessions(
             f"about {', '.join(session.topics) or 'no topic'}; "
             f"{' → '.join(filter(None, labels)) or 'no label'}"
         )
-
-
-async def _course_journey(
-    settings: Settings, user_id: str, course_id: str
-) -> dict[str, Any] | None:
-    from queries.mongodb import course_journey  # noqa: PLC0415
-    from sinks.mongodb import connect  # noqa: PLC0415
-
-    database = connect(settings.mongodb)
-    try:
-        return await course_journey(database, user_id, course_id)
-    finally:
-        await database.client.close()
 
 
 async def _falling_confidence(settings: Settings, course: str | None) -> Sequence[Any]:
@@ -402,47 +337,3 @@ def _settings(ctx: typer.Context) -> Settings:
 
 def _asked(question: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(question)
-
-
-def _show(rows: Sequence[Any], as_json: bool) -> None:
-    """Named tuples of one kind: a table for a person, or JSON lines."""
-    if as_json:
-        for row in rows:
-            write_json(row._asdict())
-        return
-    if not rows:
-        typer.echo("nothing found", err=True)
-        return
-    table = Table(box=None, header_style="bold")
-    for name in rows[0]._fields:
-        table.add_column(name, overflow="fold")  # an id that was cut off is of no use
-    for row in rows:
-        table.add_row(*(Text(_said(value)) for value in row))
-    _console().print(table)
-
-
-def _console() -> Console:
-    """As wide as the terminal; into a file or a pipe, as wide as it takes."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
-
-
-def _said(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, timedelta | date | str | int):
-        return str(value)
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return f"{value}"
-
-
-def _told(found: Sequence[Any], as_json: bool) -> bool:
-    """Whether there is no more to say: as JSON lines, or that nothing was found."""
-    if as_json:
-        for one in found:
-            write_json(one)
-    elif not found:
-        typer.echo("nothing found", err=True)
-    return as_json or not found

@@ -57,6 +57,18 @@ def course_journey(file: Path, user_id: str, course_id: str) -> dict[str, Any] |
     return orjson.loads(found[0][0]) if found else None
 
 
+def journeys_of(file: Path, user_id: str) -> list[dict[str, Any]]:
+    """The learner's engagement with every course, by ``course_id``."""
+    sql = "SELECT record FROM engagement WHERE user_id = TRY_CAST(? AS UUID) ORDER BY course_id"
+    return [orjson.loads(record) for (record,) in _rows(file, sql, user_id)]
+
+
+def learner_across_courses(file: Path, user_id: str) -> dict[str, Any] | None:
+    """The learner's behaviour across courses (source, section 2); ``None`` if there is none."""
+    found = _rows(file, "SELECT record FROM behavior WHERE user_id = TRY_CAST(? AS UUID)", user_id)
+    return orjson.loads(found[0][0]) if found else None
+
+
 def activity_across_courses(file: Path, user_id: str) -> list[DailyActivity]:
     """How often a learner works, day by day and course by course; not what others do for them."""
     sql = """

@@ -78,7 +78,7 @@ async def interactions_of(  # noqa: PLR0913  # each by name but the learner, one
     Raises:
         StoreUnavailable: nobody answers, or there is no such index.
     """
-    wanted = {"user_id": user_id, "course_id": course_id, "type": type}
+    wanted = {"user_id": user_id.lower(), "course_id": course_id, "type": type}
     filters = _terms({name: value for name, value in wanted.items() if value is not None})
     if text is not None:
         filters.append({"match": {"text": {"query": text, "operator": "and"}}})

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.dlq_view import SHOWN_BYTES, counted, lines, one_line, printable, table
+from cli.dlq_view import SHOWN_BYTES, counted, lines, table
+from cli.terminal_text import one_line, printable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.errors import RejectedEvent
 from schemas.topics import EVENTS

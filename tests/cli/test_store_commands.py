@@ -128,6 +128,26 @@ def test_a_course_journey(file: Path) -> None:
     assert "nothing is known of" in err
 
 
+def test_all_that_is_known_of_a_learner(file: Path) -> None:
+    who = str(value("engagement")["user_id"])
+    code, out, _ = learner("query", "learner", who.upper(), "--file", str(file), "--json")
+    assert code == 0
+    across, *journeys = map(json.loads, out.splitlines())
+    assert across["user_id"] == who
+    told = {
+        str(r.value["course_id"]): r.value["labels"]
+        for r in stream_records()
+        if r.topic == "engagement" and r.value and r.value["user_id"] == who
+    }
+    assert {each["course_id"]: each["labels"] for each in journeys} == told
+    code, out, _ = learner("query", "learner", who, "--file", str(file))
+    assert re.search(r"^total_courses +\d+$", out, re.MULTILINE)
+    assert "primary_classification: " in out
+    code, _, err = learner("query", "learner", "nobody", "--file", str(file))
+    assert code == 1
+    assert "nothing is known of nobody" in err
+
+
 def test_decisions_with_their_reasons(file: Path) -> None:
     decision = value("learner.decisions")
     who = str(decision["user_id"])

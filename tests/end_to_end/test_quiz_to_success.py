@@ -116,6 +116,8 @@ async def test_one_trace_from_a_failed_quiz_to_success_and_a_talk_about_it(
         told = json.loads(await asyncio.to_thread(learner, running, "trace", TRACE, "--json"))
         words = await asyncio.to_thread(learner, running, "trace", TRACE)
         await asyncio.to_thread(learner, running, "audit", *SERVERS)
+        outline = await asyncio.to_thread(learner, running, "query", "learner", USER)
+        did = await asyncio.to_thread(learner, running, "query", "interactions", USER)
     finally:
         taking.cancel()
         await asyncio.wait({taking})
@@ -123,6 +125,9 @@ async def test_one_trace_from_a_failed_quiz_to_success_and_a_talk_about_it(
     for known in (TRACE, "quiz.submitted", "success", *(d.delivery_id for d in taken if _ours(d))):
         assert known in text
     assert words.count("acknowledged") == 2
+    assert "total_courses" in outline, "across courses"
+    assert "factoring: " in outline, "in the course"
+    assert did.count("quiz.submitted") == 9
 
 
 def _ours(delivery: Delivery) -> bool:
