@@ -22,8 +22,9 @@ from sinks.mongodb_documents import Document
 COLLECTION = "chat_transcripts"
 INDEXES = ("session", "user_id")
 
-PART_MESSAGES = 200
-"""The longest 200 messages are 6.4 MB, of the 16 MB that a document may have."""
+PART_MESSAGES = 100
+"""The largest 100 messages (8,000 characters and 64 tags of 255) are 11 MB, of the 16 MB that a
+document may have."""
 
 _LEFT_OUT = ("user_id", "session_id", "prompt", "prompt_version", "figures")
 """Of a message: what the document says once, and what its decision says."""
@@ -98,7 +99,7 @@ def _changes(
     """The last part filled up, then new ones: the changes are of different documents."""
     done = last.offset if last else -1
     new = sorted({r.offset: r for r in told if r.offset > done}.values(), key=lambda r: r.offset)
-    number, room = (last.number, PART_MESSAGES - last.messages) if last else (-1, 0)
+    number, room = (last.number, max(0, PART_MESSAGES - last.messages)) if last else (-1, 0)
     if last and new[:room]:
         yield _filled_up(session, last, new[:room])
     for at in range(room, len(new), PART_MESSAGES):

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import bson
 from example_chat.conversation import SESSION, USER, said
 from pymongo.asynchronous.database import AsyncDatabase
 
 from agents.sink_records import made_record
 from config.settings import MongodbSettings
 from queries.mongodb import transcript
+from schemas.chat import chat_adapter
 from schemas.contract import encode
 from schemas.errors import StoreUnavailable
 from schemas.topics import CHAT
@@ -19,7 +21,7 @@ from servers.mongodb import new_database
 from servers.store_server import StoreServer
 from sinks.contract import SinkRecord
 from sinks.mongodb import MongodbSink, connect
-from sinks.mongodb_transcripts import COLLECTION, PART_MESSAGES
+from sinks.mongodb_transcripts import COLLECTION, PART_MESSAGES, message_of
 
 
 def told(*offsets: int, **fields: Any) -> list[SinkRecord]:
@@ -48,6 +50,23 @@ async def write(settings: MongodbSettings, *batches: Sequence[SinkRecord]) -> No
 
 async def texts(database: AsyncDatabase[dict[str, Any]]) -> list[str]:
     return [m["message_text"] for m in await transcript(database, USER.upper(), SESSION)]
+
+
+def test_the_largest_messages_fit_into_a_document() -> None:
+    widest = "\U0001f600"
+    tags = [f"{n:02}{widest * 253}" for n in range(32)]
+    (record,) = told(
+        1,
+        message_text=widest * 8_000,
+        feedback_flags=tags,
+        searchable_tags=tags,
+        related_skill=widest * 255,
+        related_objective=widest * 255,
+        contextual_topic_id=widest * 255,
+    )
+    chat_adapter.validate_python(record.value)
+    size = len(bson.encode(message_of(record)))
+    assert 100_000 < size < 16 * 1024 * 1024 / PART_MESSAGES
 
 
 async def test_a_long_session_is_split_and_read_as_one(
