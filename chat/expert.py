@@ -71,7 +71,8 @@ class ExpertDesk:
             self._refuse("not_taken", "there is no such session, or nobody spoke for long", frame)
             return
         course_id = latest[-1].record.course_id
-        if self._course_id not in (None, course_id):
+        # Who has it may give it back, whatever course the learner has gone to since.
+        if self._course_id not in (None, course_id) and not isinstance(frame, HandBack):
             self._refuse("not_yours", f"your token is for the course {self._course_id}", frame)
             return
         if isinstance(frame, Watch):

@@ -98,6 +98,24 @@ async def test_what_one_expert_has_no_other_can_answer(gateway: str) -> None:
     assert learner.of("message", responder=BO) == []
 
 
+async def test_a_session_may_be_handed_back_whatever_course_the_learner_went_to(
+    gateway: str,
+) -> None:
+    user = new_user()
+    async with expert(gateway, "Ada", course_id="algebra") as ada:
+        async with talking(gateway, token_of(user, course_id="algebra"), "evening") as learner:
+            session = await waiting_learner(learner)
+            await ada.send({"type": "take", **session})
+            await learner.next("message", feedback_flags=[JOINED])
+        async with talking(gateway, token_of(user, course_id="history"), "evening") as learner:
+            await learner.say("and in history?")
+            await learner.until(lambda: "and in history?" in learner.texts)
+            await ada.send({"type": "answer", "id": "a1", "text": "Well.", **session})
+            await ada.next("refused", code="not_yours", id="a1")
+            await ada.send({"type": "hand_back", **session})
+            await learner.next("message", feedback_flags=[LEFT])
+
+
 async def test_an_experts_token_may_be_good_for_one_course(gateway: str) -> None:
     async with (
         talking(gateway, token_of(new_user(), course_id="algebra")) as learner,
