@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+Partitioner = Literal["murmur2", "crc32"]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +36,7 @@ class KafkaSettings(_Section):
     ssl_cafile: Path | None = Field(
         None, description="CA certificates (PEM) that sign the brokers'; the system's when not set"
     )
-    partitioner: Literal["murmur2", "crc32"] = Field(
+    partitioner: Partitioner = Field(
         "murmur2",
         description="how the LMS's producers choose a learner's partition: Kafka's own (murmur2), "
         "or librdkafka's default (crc32)",

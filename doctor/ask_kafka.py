@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -25,12 +26,13 @@ from aiokafka.protocol.transaction import (
 )
 
 from agents.cluster_features import FeaturesRequest, features_of
-from agents.kafka_client import committed_reader
-from agents.topic_reader import partitions_of
-from agents.topics import PENDING, TABLES, changelog, topic_specs
-from config.settings import KafkaSettings, Settings
+from agents.kafka_client import choose_partition, committed_reader
+from agents.topic_reader import partitions_of, read_to_end
+from agents.topics import EVENTS, PENDING, TABLES, changelog, topic_specs
+from config.settings import KafkaSettings, Partitioner, Settings
 from doctor.broker import ASKED, BrokerFacts, LogDir, Range
 from doctor.compaction import ChangelogFacts, due
+from doctor.learner_partitions import LearnerPartitionFacts
 from doctor.log_dirs_request import LogDirsRequest
 from doctor.topics import PartitionFacts
 from doctor.transactions import OpenTransaction
@@ -52,6 +54,8 @@ _SENT: tuple[type[Request[Any]], ...] = (
 )
 _SEGMENT_BYTES = 1_073_741_824
 _SAMPLE = 500
+_NEWEST = 100
+"""Events of a partition that are looked at."""
 _SAMPLE_WAIT_MS = 1000
 
 Sizes = Mapping[TopicPartition, int]
@@ -130,6 +134,35 @@ async def changelogs(admin: AIOKafkaAdminClient, settings: Settings) -> list[Cha
     finally:
         await consumer.stop()
     return facts
+
+
+async def learner_partitions(settings: Settings) -> LearnerPartitionFacts:
+    """By the newest events of each partition."""
+    ours = settings.kafka.partitioner
+    choices = {
+        name: choose_partition(settings.kafka.model_copy(update={"partitioner": name}))
+        for name in get_args(Partitioner)
+    }
+    looked_at, elsewhere = 0, Counter[str]()
+    consumer = committed_reader(settings.kafka)
+    try:
+        await consumer.start()
+        partitions = await partitions_of(consumer, EVENTS)
+        every = [tp.partition for tp in partitions]
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        for tp, end in (await consumer.end_offsets(partitions)).items():
+            consumer.seek(tp, max(begins[tp], end - _NEWEST))
+        async for record in read_to_end(consumer, partitions):
+            if record.key is None:
+                continue
+            looked_at += 1
+            for name, choose in choices.items():
+                elsewhere[name] += choose(record.key, every, every) != record.partition
+    finally:
+        await consumer.stop()
+    others = [(name, elsewhere[name]) for name in choices if name != ours]
+    return LearnerPartitionFacts(ours, looked_at, elsewhere[ours], others)
 
 
 async def open_transactions(

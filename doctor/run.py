@@ -26,6 +26,7 @@ from doctor.clocks import judge_clock
 from doctor.compaction import judge_compaction
 from doctor.finding import Finding, not_checked
 from doctor.groups import judge_group, judge_trainer
+from doctor.learner_partitions import judge_learner_partitions
 from doctor.machine import judge_machine
 from doctor.setting_faults import judge_settings
 from doctor.store import judge_store
@@ -174,6 +175,7 @@ class _Kafka:
             ("topics", "there", self.topics),
             ("topics", "copies in sync", self.replicas),
             ("topics", "compaction", self.compaction),
+            ("topics", "learners' partitions", self.learner_partitions),
             ("readers", "groups", lambda: self.groups(stores)),
             ("readers", "trainer", self.trainer),
             ("trees", "versions", self.trees),
@@ -217,6 +219,9 @@ class _Kafka:
 
     async def compaction(self) -> Iterable[Finding]:
         return judge_compaction(await ask_kafka.changelogs(self._admin, self._settings))
+
+    async def learner_partitions(self) -> Iterable[Finding]:
+        return [judge_learner_partitions(await ask_kafka.learner_partitions(self._settings))]
 
     async def groups(self, stores: Sequence[str]) -> Iterable[Finding]:
         found = await ask_readers.groups(self._admin, self._settings, stores)

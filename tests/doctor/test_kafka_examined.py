@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
@@ -29,6 +30,7 @@ from servers.store_server import StoreServer
 
 Findings = Mapping[tuple[str, str], Finding]
 SECONDS = 60
+USER = "0b9d7c1e-6a52-4a53-9a6b-2f3a5e8d1c00"
 
 
 async def examined(settings: Settings, *stores: str) -> Findings:
@@ -39,7 +41,7 @@ async def examined(settings: Settings, *stores: str) -> Findings:
     return named
 
 
-def event(number: int, user: str = "0b9d7c1e-6a52-4a53-9a6b-2f3a5e8d1c00") -> bytes:
+def event(number: int, user: str = USER) -> bytes:
     return json.dumps(
         {
             "event_id": f"8a4f0a3c-2f5b-4f1e-8a77-{number:012d}",
@@ -54,9 +56,10 @@ def event(number: int, user: str = "0b9d7c1e-6a52-4a53-9a6b-2f3a5e8d1c00") -> by
 
 
 def send(settings: Settings, count: int = 20) -> None:
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    where = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    producer = Producer({**where, "partitioner": "murmur2_random"})
     for number in range(count):
-        producer.produce(topics.EVENTS, event(number), "0b9d7c1e-6a52-4a53-9a6b-2f3a5e8d1c00")
+        producer.produce(topics.EVENTS, event(number), USER)
     assert producer.flush(30) == 0
 
 
@@ -85,9 +88,9 @@ async def test_a_kafka_on_which_nothing_ran_yet_is_well(fresh_kafka: Settings) -
     assert {
         ("kafka", "versions"), ("kafka", "broker settings"), ("kafka", "copies"),
         ("kafka", "disk"), ("kafka", "transactions"), ("topics", "there"),
-        ("topics", "copies in sync"), ("topics", "compaction"), ("readers", "worker"),
-        ("readers", "facilitator"), ("readers", "trainer"), ("trees", "versions"),
-        ("trees", "prompts"), ("clocks", "kafka"),
+        ("topics", "copies in sync"), ("topics", "compaction"), ("topics", "learners' partitions"),
+        ("readers", "worker"), ("readers", "facilitator"), ("readers", "trainer"),
+        ("trees", "versions"), ("trees", "prompts"), ("clocks", "kafka"),
     } == set(kafka)  # fmt: skip
     assert "transaction.version" in found["kafka", "versions"].found
     assert "free" in found["kafka", "disk"].found
@@ -154,6 +157,27 @@ async def test_what_is_wrong_with_topics_is_told(fresh_kafka: Settings) -> None:
     assert (policy.state, policy.found) == ("wrong", "cleanup.policy delete, need compact")
     assert found["topics", topics.EVENTS].found == "max.message.bytes 1048588, need 4194304"
     assert found["topics", topics.EVENTS].state == "wrong"
+
+
+async def test_events_in_partitions_that_others_would_not_choose_are_told(
+    fresh_kafka: Settings,
+) -> None:
+    check = ("topics", "learners' partitions")
+    send(fresh_kafka)
+    assert (await examined(fresh_kafka))[check].found == (
+        "all of the 20 newest events are where murmur2 puts them"
+    )
+    crc32 = fresh_kafka.kafka.model_copy(update={"partitioner": "crc32"})
+    found = (await examined(fresh_kafka.model_copy(update={"kafka": crc32})))[check]
+    assert (found.state, "20 of the 20 newest events" in found.found) == ("wrong", True)
+    assert found.advice == "LEARNER_KAFKA__PARTITIONER=murmur2 is what their producers do"
+    partition = DefaultPartitioner()(USER.encode(), [0, 1, 2, 3], [0, 1, 2, 3])
+    producer = Producer({"bootstrap.servers": fresh_kafka.kafka.bootstrap_servers})
+    producer.produce(topics.EVENTS, event(21), USER, partition=(partition + 1) % 4)
+    assert producer.flush(30) == 0
+    found = (await examined(fresh_kafka))[check]
+    assert (found.state, "1 of the 21" in found.found) == ("wrong", True)
+    assert "must choose alike" in found.advice
 
 
 async def test_events_that_nobody_reads_are_told(fresh_kafka: Settings) -> None:
