@@ -23,11 +23,11 @@ def committed_records(bootstrap: str, topic: str, partitions: int = 1) -> dict[i
     """
     consumer = _from_the_beginning(bootstrap)
     found: dict[int, list[Message]] = {p: [] for p in range(partitions)}
-    consumer.assign([TopicPartition(topic, p, 0) for p in found])
     ended: set[int] = set()
     try:
         # There is no end of partition as long as somebody writes on.
         ends = _patiently(lambda: _ends(consumer, topic, partitions))
+        consumer.assign([TopicPartition(topic, p, 0) for p in found])
         while len(ended) < partitions:
             for message in consumer.consume(1000, timeout=0.1):
                 partition = message.partition()
@@ -84,6 +84,8 @@ def _from_the_beginning(bootstrap: str) -> Consumer:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
+            # A question waits behind the fetch before it, and that for records that never come.
+            "fetch.wait.max.ms": 10,
         }
     )
 

@@ -11,8 +11,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from faults.broker_fault import RATE, Do, disturbed
 from faults.broker_faults import (
     BROKER_FAULTS,
@@ -33,7 +31,6 @@ def test_brokers_lost_frozen_and_moved(kafka_cluster: KafkaCluster, tmp_path: Pa
     _assert_exact(kafka_cluster, tmp_path, one_after_the_other, seed=1)
 
 
-@pytest.mark.long
 def test_network_cut_and_slowed(kafka_cluster: KafkaCluster, tmp_path: Path) -> None:
     one_after_the_other = (
         (network_refused, 2),

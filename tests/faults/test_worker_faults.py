@@ -38,7 +38,6 @@ def test_nothing_is_lost_or_doubled(fault: WorkerFault, rounds: int, kafka_boots
     assert outcome.rounds >= rounds
 
 
-@pytest.mark.long
 def test_no_room_under_the_folder_of_state(kafka_bootstrap: str) -> None:
     try:
         outcome = catalogue.STATE_DISK_FULL.run(kafka_bootstrap, 1, SEED, progress=print)
@@ -48,7 +47,6 @@ def test_no_room_under_the_folder_of_state(kafka_bootstrap: str) -> None:
     assert outcome.notes["left"] > 0, "it never met the full disk"
 
 
-@pytest.mark.long
 def test_64_partitions(kafka_bootstrap: str) -> None:
     outcome = catalogue.PARTITIONS_64.run(kafka_bootstrap, 1, SEED, progress=print)
     outcome.compared.assert_exact()
@@ -60,7 +58,6 @@ def test_the_broker_killed_and_back(own_kafka: Callable[[], Kafka]) -> None:
     outcome.compared.assert_exact()
 
 
-@pytest.mark.long
 def test_tombstones_in_the_changelog(kafka_bootstrap: str) -> None:
     outcome = catalogue.TOMBSTONES.run(kafka_bootstrap, 1, SEED, progress=print)
     outcome.compared.assert_exact()
