@@ -45,7 +45,8 @@ def test_a_backlog_is_gone_when_it_must_be_by_hand() -> None:
     for one in recoveries(COSTS):
         by_hand = one.away + one.drain_by_hand
         assert one.normal_again == pytest.approx(by_hand, abs=2, rel=0.05), one.what
-        assert one.p99_seconds == pytest.approx(one.away, rel=0.5), one.what
+        # Who came first waits for the whole outage, and for those worked off before.
+        assert 0.9 * one.away < one.p99_seconds < by_hand, one.what
 
 
 def test_only_a_burst_above_the_core_leaves_a_backlog() -> None:
