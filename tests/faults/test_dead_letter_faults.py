@@ -120,7 +120,6 @@ def test_killed_at_any_moment_each_letter_comes_once(fresh_kafka: Settings, tmp_
     assert settled == Counter(each.dead_letter_id for each in letters)
 
 
-@pytest.mark.long
 async def test_what_a_killed_one_had_begun_is_undone(fresh_kafka: Settings) -> None:
     """Record and mark stand on Kafka, the commit never came."""
     only = letter(1, answer(1))
@@ -138,7 +137,6 @@ async def test_what_a_killed_one_had_begun_is_undone(fresh_kafka: Settings) -> N
     await killed.stop()
 
 
-@pytest.mark.long
 async def test_who_was_overtaken_changes_nothing(fresh_kafka: Settings) -> None:
     """Frozen with its letters chosen, and woken when another has sent them."""
     only = letter(1, answer(1))

@@ -62,17 +62,8 @@ CASES = (
     Case("seek-order", RESTARTED, DEAD_LETTERS),
 )
 
-QUICK = ("transaction", "repeat-ring")
-"""The others take minutes: `make test ARGS="-m long"`."""
 
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=case.guard, marks=() if case.guard in QUICK else pytest.mark.long)
-        for case in CASES
-    ],
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.guard)
 def test_without_it_something_is_doubled(case: Case, kafka_bootstrap: str) -> None:
     fault = WorkerFault(case.guard, GUARDS[case.guard].about, 1, (Way(case.steps),), rate=RATE)
     outcome = fault.run(kafka_bootstrap, 1, 7, None, print, without([case.guard]))
