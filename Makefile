@@ -1,5 +1,5 @@
 # make demo    a simulated class through the whole stream, no server needed
-# make test    tests in WORKERS=4 processes, on servers they start; ARGS="-m long" for the long ones
+# make test    tests in WORKERS=3 processes, on servers they start; ARGS="-m long" for the long ones
 # make bench   everything measured, side by side; ARGS="--only guards", ARGS=--help
 # make capacity  docs/capacity.md written again from bench/measured_costs.json
 # make soak    an hour under load, a kill each minute, then all compared; ARGS="--minutes 3"
@@ -17,7 +17,7 @@ BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 UV ?= uv
-WORKERS ?= 4
+WORKERS ?= 3
 
 help:
 	@sed -n 's/^# //p' Makefile

@@ -7,6 +7,7 @@ the worker puts it into its tables once Kafka has it.
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
@@ -128,7 +129,8 @@ def _fold(batch: Batch, event: LearnerEvent, offset: int, trees: Trees, rules: R
     page, content = place
     tables.put_seen(seen.page_key(user_id, day, page), content + token)
     behavior = _at(offset, after.behavior)
-    if day not in behavior.seen_days:
+    at = bisect_left(behavior.seen_days, day)
+    if behavior.seen_days[at : at + 1] != (day,):
         _forget(tables, behavior, day, rules.horizon.days)
     tables.put_behavior(user_id, behavior)
     if after.profile is not before.profile:
@@ -149,18 +151,18 @@ def _forget(tables: Overlay, draft: Behavior, day: int, horizon_days: int) -> No
     active = _BEFORE_ALL if at is None else seen.day_number(at)
     # One day of slack: the horizon is counted from an instant, pages are kept by day.
     oldest = active - horizon_days - 1
-    days = sorted({*draft.seen_days, day})
-    ahead = [d for d in days if d > active]
+    days = list(draft.seen_days)  # in order, as they are left here
+    insort(days, day)
+    ahead = days[bisect_right(days, active) :]
     too_many = max(0, len(ahead) - (horizon_days + 2))
     gone = [d for d in ahead if d != day][:too_many]
-    kept = [d for d in days if d >= oldest and d not in gone]
-    for old in days:
-        if old not in kept:
-            for key in seen.pages_of(tables.seen, draft.user_id, old):
-                tables.put_seen(key, None)
-    draft.seen_days = tuple(kept)
-    forgotten = (*draft.forgotten_days, *gone)
-    if forgotten:
+    beyond = days[: bisect_left(days, oldest)]
+    kept = days[len(beyond) :]
+    for old in (*beyond, *gone):
+        for key in seen.pages_of(tables.seen, draft.user_id, old):
+            tables.put_seen(key, None)
+    draft.seen_days = tuple(d for d in kept if d not in gone) if gone else tuple(kept)
+    if forgotten := (*draft.forgotten_days, *gone):
         first, last = min(forgotten), max(forgotten)
         draft.forgotten_days = (first, last) if last >= oldest else ()
 

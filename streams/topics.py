@@ -29,7 +29,7 @@ def touch(draft: Engagement, topic_id: str, at: datetime) -> bool:
     draft.topic_recency = times = {**times, topic_id: second}
     if len(times) <= TOPICS_WINDOW:
         return True
-    oldest = min(times, key=lambda topic: (times[topic], topic))
+    _, oldest = min(zip(times.values(), times, strict=True))
     _forget(draft, oldest)
     return oldest != topic_id
 
@@ -70,7 +70,11 @@ def add_score(tally: Tally | None, score: float) -> Tally:
 
 def without(mapping: dict[str, V], key: str) -> dict[str, V]:
     """A copy without the key; the mapping itself if it has none."""
-    return {k: v for k, v in mapping.items() if k != key} if key in mapping else mapping
+    if key not in mapping:
+        return mapping
+    left = mapping.copy()
+    del left[key]
+    return left
 
 
 def _judge(draft: Engagement, topic_id: str) -> None:
@@ -90,5 +94,7 @@ def _forget(draft: Engagement, topic_id: str) -> None:
     draft.confidence_score_trends = tuple(
         trend for trend in draft.confidence_score_trends if trend.topic_id != topic_id
     )
-    draft.flagged_topics = tuple(t for t in draft.flagged_topics if t != topic_id)
-    draft.redo_topics = tuple(t for t in draft.redo_topics if t != topic_id)
+    if topic_id in draft.flagged_topics:
+        draft.flagged_topics = tuple(t for t in draft.flagged_topics if t != topic_id)
+    if topic_id in draft.redo_topics:
+        draft.redo_topics = tuple(t for t in draft.redo_topics if t != topic_id)

@@ -127,6 +127,7 @@ async def test_rebuilt_with_the_workers_stopped_then_they_go_on_as_if_nothing_ha
     compare_with_replay(kafka.bootstrap_servers, kafka.partitions, app_id).assert_exact()
 
 
+@pytest.mark.long
 async def test_rebuilt_while_a_worker_goes_on_and_trees_change(
     fresh_kafka: Settings, tmp_path: Path
 ) -> None:

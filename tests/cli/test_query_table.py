@@ -10,20 +10,20 @@ from rich.console import Console
 
 from audit.comparison import Difference, TableReport
 from audit.run import StoreReport
+from cli.answers import show
 from cli.audit import _show as show_audit
-from cli.query import _show
 from queries.answers import DailyActivity, SkillProgress
 
 ODD = "CS[lab]1 [/quote]"
 
 
 def test_brackets_in_a_name_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    _show([SkillProgress(date(2026, 1, 5), ODD, 3, 0.5)], as_json=False)
+    show([SkillProgress(date(2026, 1, 5), ODD, 3, 0.5)], as_json=False)
     assert ODD in capsys.readouterr().out
 
 
 def test_figures_are_as_exact_as_they_are_of_use(capsys: pytest.CaptureFixture[str]) -> None:
-    _show([DailyActivity(date(2026, 1, 5), "algebra", 3, 1234.5678, 2, 0.66666)], as_json=False)
+    show([DailyActivity(date(2026, 1, 5), "algebra", 3, 1234.5678, 2, 0.66666)], as_json=False)
     assert capsys.readouterr().out.split()[-5:] == ["algebra", "3", "1235", "2", "0.667"]
 
 

@@ -117,7 +117,8 @@ async def test_one_trace_from_a_failed_quiz_to_success_and_a_talk_about_it(
         words = await asyncio.to_thread(learner, running, "trace", TRACE)
         await asyncio.to_thread(learner, running, "audit", *SERVERS)
         outline = await asyncio.to_thread(learner, running, "query", "learner", USER)
-        did = await asyncio.to_thread(learner, running, "query", "interactions", USER)
+        quizzes = ("query", "interactions", USER, "--type", "quiz.submitted")
+        did = await asyncio.to_thread(learner, running, *quizzes)
     finally:
         taking.cancel()
         await asyncio.wait({taking})

@@ -137,7 +137,7 @@ STATE_DISK_FULL = WorkerFault(
     "no room under the folder of state for seconds: workers leave, and go on when there is some",
     asked=5,
     begin=("start a", "works a"),
-    ways=(Way(("wait 0.5..3", "disk full", "wait 3..8", "disk room", "caught-up")),),
+    ways=(Way(("wait 0.5..3", "disk full", "leaves a", "wait 1..5", "disk room", "caught-up")),),
     together=5,
     rate=1_000,  # RocksDB has room put by for a while
     on_disk=True,

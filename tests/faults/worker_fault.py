@@ -135,9 +135,9 @@ class FaultRun:
         """One step.
 
         ``start SLOT``, ``start SLOT kill|freeze MOMENT NTH`` (by itself, then), ``works SLOT``,
-        ``ended SLOT``, ``frozen SLOT``, ``kill SLOT``, ``freeze SLOT``, ``wake SLOT``, ``stop
-        SLOT``, ``wait SECONDS``, ``broker kill|start``, ``caught-up``, ``compact``, ``state
-        deleted|older`` (nobody works then), ``disk full|room``.
+        ``ended SLOT``, ``frozen SLOT``, ``leaves SLOT``, ``kill SLOT``, ``freeze SLOT``,
+        ``wake SLOT``, ``stop SLOT``, ``wait SECONDS``, ``broker kill|start``, ``caught-up``,
+        ``compact``, ``state deleted|older`` (nobody works then), ``disk full|room``.
         """
         action, *words = step.split()
         match action, words:
@@ -151,7 +151,7 @@ class FaultRun:
             case "kill" | "freeze" | "wake", [slot]:
                 self._killed = True
                 getattr(self.workers, action)(slot)
-            case "works" | "ended" | "frozen" | "stop", [slot]:
+            case "works" | "ended" | "frozen" | "leaves" | "stop", [slot]:
                 getattr(self.workers, action)(slot)
             case "broker", ["kill" | "start" as what]:
                 getattr(self._broker, what)()

@@ -72,6 +72,12 @@ class WorkerSlots:
         """Waits until it has frozen itself."""
         self._until(lambda: self._processes[slot].frozen, slot, "is frozen")
 
+    def leaves(self, slot: str) -> None:
+        """Waits until it leaves by itself; it is started again."""
+        process = self._processes[slot]
+        self._until(lambda: not process.alive, slot, "has left")
+        self.revive()
+
     def kill(self, slot: str) -> None:
         if (process := self._processes.pop(slot, None)) is not None:
             process.kill()
