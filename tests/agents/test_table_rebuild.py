@@ -157,6 +157,7 @@ async def test_rebuilt_while_a_worker_goes_on_and_trees_change(
         workers.stop()
 
 
+@pytest.mark.long
 async def test_killed_at_any_moment_and_run_again(fresh_kafka: Settings, tmp_path: Path) -> None:
     workers = SupervisedWorkers(fresh_kafka, tmp_path)
     try:

@@ -33,11 +33,11 @@ def test_brokers_lost_frozen_and_moved(kafka_cluster: KafkaCluster, tmp_path: Pa
 
 def test_network_cut_and_slowed(kafka_cluster: KafkaCluster, tmp_path: Path) -> None:
     one_after_the_other = (
-        (network_refused, 2),
-        (network_black_hole, 2),
-        (network_held, 2),
-        (network_late, 2),
-        (network_narrow, 2),
+        (network_refused, 1),
+        (network_black_hole, 1),
+        (network_held, 1),
+        (network_late, 1),
+        (network_narrow, 1),
     )
     _assert_exact(kafka_cluster, tmp_path, one_after_the_other, seed=2)
 

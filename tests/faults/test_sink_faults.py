@@ -19,7 +19,7 @@ from faults.load import Load
 from faults.running_sinks import assert_in_step, audited, behind, sinks, small_batches, until
 from sinks.registry import STORES
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
 
 
 @pytest.fixture
