@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.answers import Json
-from cli.json_lines import write_json
+from cli.answers import Json, nothing_more
 from cli.options import settings_of, utc
 from cli.terminal_text import one_line
 from config.settings import Settings
@@ -39,12 +38,8 @@ def conversations(
 
     wanted = Wanted(user, course, topic, session, flag, label, direction, utc(since), utc(until))
     found = asyncio.run(_conversations(settings_of(ctx, quiet_libraries=True), text, wanted, limit))
-    if as_json:
-        for message in found:
-            write_json(message._asdict())
+    if nothing_more([message._asdict() for message in found] if as_json else found, as_json):
         return
-    if not found:
-        typer.echo("nothing found", err=True)
     for message in found:
         who = message.responder or "learner"
         typer.echo(
@@ -62,12 +57,8 @@ def transcript(
 ) -> None:
     """A whole conversation, message by message (MongoDB)."""
     found = asyncio.run(_transcript(settings_of(ctx, quiet_libraries=True), user_id, session_id))
-    if as_json:
-        for message in found:
-            write_json(message)
+    if nothing_more(found, as_json):
         return
-    if not found:
-        typer.echo("nothing found", err=True)
     for message in found:
         who = message["responder"] or "learner"
         typer.echo(f"{message['timestamp']:%H:%M:%S}  {who}: {one_line(message['message_text'])}")
