@@ -26,14 +26,19 @@ Json = Annotated[bool, typer.Option("--json", help="JSON lines, for a program.")
 _WIDE = 200
 
 
+def nothing_more(found: Sequence[Any], as_json: bool) -> bool:
+    """Whether there is no more to say: as JSON lines, or that nothing was found."""
+    if as_json:
+        for one in found:
+            write_json(one._asdict() if hasattr(one, "_asdict") else one)
+    elif not found:
+        typer.echo("nothing found", err=True)
+    return as_json or not found
+
+
 def show(rows: Sequence[Any], as_json: bool) -> None:
     """Named tuples of one kind: a table for a person, or JSON lines."""
-    if as_json:
-        for row in rows:
-            write_json(row._asdict())
-        return
-    if not rows:
-        typer.echo("nothing found", err=True)
+    if nothing_more(rows, as_json):
         return
     table = Table(box=None, header_style="bold")
     for name in rows[0]._fields:
@@ -58,13 +63,3 @@ def _said(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
     return f"{value}"
-
-
-def nothing_more(found: Sequence[Any], as_json: bool) -> bool:
-    """Whether there is no more to say: as JSON lines, or that nothing was found."""
-    if as_json:
-        for one in found:
-            write_json(one)
-    elif not found:
-        typer.echo("nothing found", err=True)
-    return as_json or not found

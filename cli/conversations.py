@@ -38,7 +38,7 @@ def conversations(
 
     wanted = Wanted(user, course, topic, session, flag, label, direction, utc(since), utc(until))
     found = asyncio.run(_conversations(settings_of(ctx, quiet_libraries=True), text, wanted, limit))
-    if nothing_more([message._asdict() for message in found] if as_json else found, as_json):
+    if nothing_more(found, as_json):
         return
     for message in found:
         who = message.responder or "learner"

@@ -69,8 +69,9 @@ class Behavior(Contract):
     ``exploratory_behavior_score``: 0–1, formula in ``streams.navigation``.
     ``total_courses``, ``avg_score`` (0–1), ``dominant_format``, ``last_activity_date``: the
     source's cross-course summary. ``course_sketch``: `streams.distinct_courses`.
-    ``seen_days``: days of which ids are kept (`streams.seen`). ``forgotten_days``: the first and
-    the last day after the learner's latest activity of which they were forgotten; () for none.
+    ``seen_days``: days of which ids are kept (`streams.seen`), in order. ``forgotten_days``: the
+    first and the last day after the learner's latest activity of which they were forgotten; ()
+    for none.
     ``offset``: source offset last folded in, -1 for none.
     """
 

@@ -18,9 +18,11 @@ from faults.committed_records import group_lag
 from sinks.registry import STORES, sink_of
 
 
-def small_batches(settings: Settings, stores: AllStores, folder: Path) -> Settings:
+def small_batches(
+    settings: Settings, stores: AllStores, folder: Path, max_age_seconds: float = 0.2
+) -> Settings:
     """So that there is always one under way."""
-    limits = SinkSettings(max_records=200, max_age_seconds=0.2, retry_longest_seconds=1)
+    limits = SinkSettings(max_records=200, max_age_seconds=max_age_seconds, retry_longest_seconds=1)
     return stores.settings(settings.model_copy(update={"sink": limits}), folder)
 
 

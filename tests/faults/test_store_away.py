@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from config.settings import Settings, SinkSettings
+from config.settings import Settings
 from faults.all_stores import AllStores
 from faults.committed_records import lag
 from faults.load import Load
-from faults.running_sinks import assert_in_step, audited, behind, made, sinks, until
+from faults.running_sinks import assert_in_step, audited, behind, made, sinks, small_batches, until
 from sinks.registry import STORES
 
 AWAY_SECONDS = 20
@@ -27,8 +27,7 @@ CAUGHT_UP_SECONDS = 5
 
 @pytest.fixture
 def settings(fresh_kafka: Settings, stores: AllStores, tmp_path: Path) -> Settings:
-    limits = SinkSettings(max_records=200, max_age_seconds=1, retry_longest_seconds=1)
-    return stores.settings(fresh_kafka.model_copy(update={"sink": limits}), tmp_path)
+    return small_batches(fresh_kafka, stores, tmp_path, max_age_seconds=1)
 
 
 def test_a_store_that_is_away_delays_its_own_sink_and_no_other(

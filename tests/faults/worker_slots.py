@@ -14,7 +14,7 @@ from faults.command_process import CommandProcess
 
 TAKEN_OVER = "partition taken over"
 KILLED = -signal.SIGKILL
-_WAIT_SECONDS = 240
+_WAIT_SECONDS = 240.0
 
 
 class WorkerSlots:

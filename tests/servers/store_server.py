@@ -25,8 +25,8 @@ from servers.kafka_jars import ServerUnavailable
 
 _STOP_SECONDS = 20
 _READY_SECONDS = 180
-"""Four test processes and a dozen servers share two cores: Elasticsearch needs 5 s alone, and has
-been seen to need more than 60."""
+"""Test processes and a dozen servers share two cores: Elasticsearch needs 5 s alone, and has been
+seen to need more than 60."""
 _TOLD_LINES = 5
 
 
